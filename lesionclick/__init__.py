@@ -1,0 +1,29 @@
+"""LesionClick: promptable lesion segmentation in whole-body PET/CT.
+
+from lesionclick import Case, Ensemble, Session
+
+ensemble = Ensemble.load("resources/model")
+case = Case.read("input")
+mask = Session(ensemble, case).predict().mask
+"""
+
+from lesionclick.case import Case, Geometry
+from lesionclick.clicks import Click
+from lesionclick.ensemble import Ensemble
+from lesionclick.errors import CaseError, DeviceError, LesionClickError, ModelError
+from lesionclick.session import Prediction, Session
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Case",
+    "CaseError",
+    "Click",
+    "DeviceError",
+    "Ensemble",
+    "Geometry",
+    "LesionClickError",
+    "ModelError",
+    "Prediction",
+    "Session",
+]

@@ -1,0 +1,235 @@
+"""A case: CT, PET and clicks found and checked in Grand Challenge layout, and the mask written beside nothing else."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from lesionclick.clicks import Click, read_clicks
+from lesionclick.errors import CaseError
+
+CT_FOLDER = Path("images/ct")
+PET_FOLDER = Path("images/pet")
+CLICKS_FILE = Path("lesion-clicks.json")
+MASK_FOLDER = Path("images/tumor-lesion-segmentation")
+
+GRID_TOLERANCE = 1e-3  # mm, or cosine for directions
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where an image's voxels lie in the world; everything in SimpleITK's order x, y, z.
+
+    Attributes:
+        size: voxels.
+        spacing: mm.
+        origin: centre of the first voxel, mm.
+        direction: 3 x 3 cosines, row by row.
+    """
+
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...]
+    direction: tuple[float, ...]
+
+    @classmethod
+    def of(cls, image: sitk.Image) -> "Geometry":
+        """The geometry of a SimpleITK image."""
+        return cls(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+
+    @property
+    def shape_zyx(self) -> tuple[int, ...]:
+        """Size in the order of arrays, voxels."""
+        return self.size[::-1]
+
+    @property
+    def spacing_zyx(self) -> tuple[float, ...]:
+        """Spacing in the order of arrays, mm."""
+        return self.spacing[::-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A checked case.
+
+    Attributes:
+        name: stem of the CT's file; the mask is named after it.
+        ct_zyx: float32, HU.
+        pet_zyx: float32, body-weight SUV (g/ml), on the CT's grid.
+        geometry: of the CT, and so of the PET and of the mask.
+        clicks: indices on that grid.
+    """
+
+    name: str
+    ct_zyx: np.ndarray
+    pet_zyx: np.ndarray
+    geometry: Geometry
+    clicks: tuple[Click, ...] = ()
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str]) -> "Case":
+        """Reads a case in Grand Challenge layout (autoPET/CT IV Task 1).
+
+        Args:
+            folder: holds images/ct and images/pet with one image each, and lesion-clicks.json.
+
+        Raises:
+            CaseError: something is missing, too much, damaged or does not fit together.
+        """
+        folder = Path(folder)
+        ct_path = _only_file(folder / CT_FOLDER)
+        pet_path = _only_file(folder / PET_FOLDER)
+        ct_zyx, ct_geometry = _read_image(ct_path)
+        clicks = read_clicks(folder / CLICKS_FILE, ct_geometry.shape_zyx)
+        pet_zyx, pet_geometry = _read_image(pet_path)
+        _require_same_grid(ct_geometry, ct_path, pet_geometry, pet_path)
+        return cls(_stem(ct_path), ct_zyx, pet_zyx, ct_geometry, clicks)
+
+
+def _only_file(folder: Path) -> Path:
+    try:
+        found = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except FileNotFoundError:
+        raise CaseError(f"{folder}: the folder is missing, expected one .mha image in it") from None
+    except OSError as error:
+        raise CaseError(f"{folder}: the folder cannot be read: {error.strerror}") from error
+    if len(found) != 1:
+        names = f" ({', '.join(entry.name for entry in found[:4])}{', ...' if len(found) > 4 else ''})" if found else ""
+        raise CaseError(f"{folder}: holds {len(found)} files{names}, expected exactly one .mha image")
+    if not found[0].is_file():
+        raise CaseError(f"{found[0]}: is not a file, expected one .mha image")
+    return found[0]
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+
+
+def _read_image(path: Path) -> tuple[np.ndarray, Geometry]:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    with _native_stderr() as messages:
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError:
+            raise CaseError(f"{path}: is not an image that can be read, expected a .mha file") from None
+        if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
+            size = " x ".join(str(length) for length in reader.GetSize())
+            raise CaseError(
+                f"{path}: is {reader.GetDimension()}D ({size}) with {reader.GetNumberOfComponents()} component(s) a "
+                "voxel, expected a 3D image with one"
+            )
+        try:
+            image = reader.Execute()
+        except RuntimeError:
+            raise CaseError(f"{path}: its voxels cannot be read, the file is truncated or damaged") from None
+    if any("Uncompress failed" in message for message in messages):  # which ITK does not treat as an error
+        raise CaseError(f"{path}: its compressed voxels are damaged")
+    geometry = Geometry.of(image)
+    image_zyx = sitk.GetArrayViewFromImage(image).astype(np.float32)
+    if not np.isfinite(image_zyx).all():
+        raise CaseError(f"{path}: holds NaN or infinite values, expected finite ones")
+    if not image_zyx.any():
+        raise CaseError(f"{path}: every voxel is 0")
+    return image_zyx, geometry
+
+
+@contextlib.contextmanager
+def _native_stderr() -> Iterator[list[str]]:
+    """Collects what native code writes to stderr: ITK prints there beside raising, and sometimes instead of it."""
+    messages: list[str] = []
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)  # a full pipe loses messages rather than stopping the writer
+    kept = os.dup(2)
+    os.dup2(write_end, 2)
+    os.close(write_end)
+    try:
+        yield messages
+    finally:
+        os.dup2(kept, 2)  # closes the pipe's last write end
+        os.close(kept)
+        with os.fdopen(read_end, errors="replace") as captured:
+            messages.extend(captured.read().splitlines())
+
+
+def _require_same_grid(ct: Geometry, ct_path: Path, pet: Geometry, pet_path: Path) -> None:
+    for quantity in ("size", "spacing", "origin", "direction"):
+        of_ct, of_pet = getattr(ct, quantity), getattr(pet, quantity)
+        if np.abs(np.subtract(of_ct, of_pet)).max() > GRID_TOLERANCE:
+            raise CaseError(
+                f"CT and PET are on different grids: {quantity} is {_numbers(of_ct)} in {ct_path} and "
+                f"{_numbers(of_pet)} in {pet_path}"
+            )
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return f"({', '.join(f'{value:.7g}' for value in values)})"
+
+
+def mask_path(case: Case, output: Path) -> Path:
+    """Where the mask of a case belongs in an output folder of Grand Challenge layout."""
+    return output / MASK_FOLDER / f"{case.name}.mha"
+
+
+def require_writable(path: Path) -> None:
+    """Raises CaseError where a file could not be written at `path`; makes nothing."""
+    ancestor = path.parent
+    while not ancestor.exists():
+        ancestor = ancestor.parent
+    if path.is_dir() or not ancestor.is_dir() or not os.access(ancestor, os.W_OK | os.X_OK):
+        raise CaseError(f"{path}: cannot be written, {ancestor} is not a writable folder")
+
+
+def write_mask(mask_zyx: np.ndarray, geometry: Geometry, path: Path) -> None:
+    """Writes a mask as compressed .mha; a reader of `path` sees all of it or nothing.
+
+    Args:
+        mask_zyx: 0 and 1, of shape geometry.shape_zyx.
+        geometry: the CT's, taken over exactly.
+        path: ends in .mha; its folder is made where missing.
+
+    Raises:
+        CaseError: the file cannot be written.
+    """
+    image = sitk.GetImageFromArray(mask_zyx.astype(np.uint8))
+    image.SetSpacing(geometry.spacing)
+    image.SetOrigin(geometry.origin)
+    image.SetDirection(geometry.direction)
+    with replacing(path) as temporary:
+        try:
+            sitk.WriteImage(image, str(temporary), useCompression=True)
+        except RuntimeError as error:
+            raise OSError(str(error).splitlines()[-1]) from error
+
+
+def write_probabilities(probability_zyx: np.ndarray, path: Path) -> None:
+    """Writes lesion probabilities as `foreground` (float16; z, y, x on the CT's grid) in a compressed .npz.
+
+    Raises:
+        CaseError: the file cannot be written.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, foreground=probability_zyx.astype(np.float16))
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path` that becomes `path` if all goes well and vanishes otherwise.
+
+    Raises:
+        CaseError: on any OSError inside or in making the folder or the final name.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise CaseError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

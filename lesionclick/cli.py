@@ -1,0 +1,117 @@
+"""The command line: `lesionclick predict | pack | check`."""
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from lesionclick import log
+from lesionclick.case import Case, mask_path, require_writable, write_mask, write_probabilities
+from lesionclick.ensemble import Ensemble
+from lesionclick.errors import LesionClickError
+from lesionclick.log import stage
+from lesionclick.session import Session
+from lesionclick.weights import ModelFolder, describe, pack, verify
+
+logger = logging.getLogger(__name__)
+
+# Kept free at the end of a time limit, beside as long again as everything before the networks took, which is about
+# what the way back to a written mask takes.
+RESERVE_SECONDS = 10.0
+
+app = typer.Typer(
+    help="Promptable lesion segmentation in whole-body PET/CT.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Dtype(StrEnum):
+    """Number formats of packed weights, by torch's names."""
+
+    float16 = "float16"
+    bfloat16 = "bfloat16"
+    float32 = "float32"
+
+
+@app.command("predict")
+def predict_command(
+    input: Annotated[Path, typer.Option(envvar="LESIONCLICK_INPUT", help="The case, in Grand Challenge layout.")],
+    output: Annotated[Path, typer.Option(envvar="LESIONCLICK_OUTPUT", help="Where the mask goes, same layout.")],
+    model: Annotated[Path, typer.Option(envvar="LESIONCLICK_MODEL", help="A model folder.")],
+    device: Annotated[
+        str, typer.Option(envvar="LESIONCLICK_DEVICE", help="auto, cpu, cuda or cuda:N.", show_default=True)
+    ] = "auto",
+    mirroring: Annotated[
+        bool,
+        typer.Option(envvar="LESIONCLICK_MIRRORING", help="Average over mirrored inputs: better, up to 8 x slower."),
+    ] = True,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(envvar="LESIONCLICK_TIME_LIMIT", min=0, help="Seconds; leaves out mirrorings, then networks."),
+    ] = None,
+    probabilities: Annotated[
+        Path | None, typer.Option(envvar="LESIONCLICK_PROBABILITIES", help="Also store the lesion probability, .npz.")
+    ] = None,
+) -> None:
+    """Segments a case: CT, PET and clicks in, lesion mask out."""
+    start = time.monotonic()
+    with stage("reading the case"):
+        case = Case.read(input)
+    target = mask_path(case, output)
+    for path in (target, probabilities):
+        if path is not None:
+            require_writable(path)
+    with stage("checking the model"):
+        ensemble = Ensemble.load(model, device)
+    logger.info("model: %s, %d networks, on %s", model, len(ensemble.model.folds), ensemble.device)
+    if ensemble.model.description:
+        logger.warning("model: %s", ensemble.model.description)
+    logger.info("case: %s, %s voxels, %d clicks", case.name, case.geometry.size, len(case.clicks))
+
+    session = Session(ensemble, case)
+    way_in = time.monotonic() - start
+    deadline = None if time_limit is None else start + time_limit - way_in - RESERVE_SECONDS
+    prediction = session.predict(mirroring=mirroring, deadline=deadline)
+    with stage("writing"):
+        if probabilities is not None:
+            write_probabilities(prediction.probability, probabilities)
+        write_mask(prediction.mask, case.geometry, target)
+    typer.echo(target)
+
+
+@app.command("pack")
+def pack_command(
+    model: Annotated[Path, typer.Argument(help="A model folder with nnU-Net checkpoints.")],
+    out: Annotated[Path, typer.Argument(help="The folder to make.")],
+    dtype: Annotated[Dtype, typer.Option(help="Number format of the stored weights.")] = Dtype.float16,
+) -> None:
+    """Writes a model folder's inference weights alone: smaller, faster to load, with sha256 sums."""
+    with stage("packing"):
+        packed = pack(model, out, getattr(torch, dtype))
+    typer.echo(describe(packed))
+
+
+@app.command("check")
+def check_command(model: Annotated[Path, typer.Argument(help="A model folder, packed or not.")]) -> None:
+    """Verifies a model folder, every byte of its weights included, and prints what it is."""
+    found = ModelFolder.read(model)
+    verify(found)
+    typer.echo(describe(found))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command; an error that the user can mend becomes one sentence on stderr and exit code 2."""
+    log.to_stderr()
+    try:
+        app(arguments)
+    except LesionClickError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

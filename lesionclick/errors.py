@@ -1,0 +1,17 @@
+"""What a user can mend: one sentence each that names the thing, what is wrong with it and what was expected."""
+
+
+class LesionClickError(Exception):
+    """Base of the errors whose text is written for the user; the command line prints it and exits with code 2."""
+
+
+class CaseError(LesionClickError):
+    """A case on disk (CT, PET, clicks or the place of the mask) is not what the interface asks for."""
+
+
+class ModelError(LesionClickError):
+    """A model folder is missing, damaged or contradicts itself."""
+
+
+class DeviceError(LesionClickError):
+    """The device asked for does not exist or cannot hold the computation."""
