@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,7 @@ def _stem(path: Path) -> str:
 def _read_image(path: Path) -> tuple[np.ndarray, Geometry]:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    with _native_stderr() as messages:
+    with _silent_native_code():
         try:
             reader.ReadImageInformation()
         except RuntimeError:
@@ -127,33 +128,40 @@ def _read_image(path: Path) -> tuple[np.ndarray, Geometry]:
             image = reader.Execute()
         except RuntimeError:
             raise CaseError(f"{path}: its voxels cannot be read, the file is truncated or damaged") from None
-    if any("Uncompress failed" in message for message in messages):  # which ITK does not treat as an error
+    stored_zyx = sitk.GetArrayViewFromImage(image)
+    if _fails_checksum(path, stored_zyx):
         raise CaseError(f"{path}: its compressed voxels are damaged")
-    geometry = Geometry.of(image)
-    image_zyx = sitk.GetArrayViewFromImage(image).astype(np.float32)
+    with np.errstate(over="ignore"):  # found as infinite below
+        image_zyx = stored_zyx.astype(np.float32)
     if not np.isfinite(image_zyx).all():
         raise CaseError(f"{path}: holds NaN or infinite values, expected finite ones")
     if not image_zyx.any():
         raise CaseError(f"{path}: every voxel is 0")
-    return image_zyx, geometry
+    return image_zyx, Geometry.of(image)
+
+
+def _fails_checksum(path: Path, stored_zyx: np.ndarray) -> bool:
+    """Whether a compressed MetaImage does not end with the checksum of its voxels, which ITK does not look at."""
+    with path.open("rb") as file:
+        header, local, _ = file.read(1 << 16).partition(b"ElementDataFile = LOCAL")
+        if not local or b"\nCompressedData = True" not in header or b"ByteOrderMSB = True" in header:
+            return False
+        file.seek(-4, os.SEEK_END)  # zlib's format (RFC 1950) ends with the Adler-32 of the uncompressed bytes
+        return int.from_bytes(file.read(4), "big") != zlib.adler32(stored_zyx.data)
 
 
 @contextlib.contextmanager
-def _native_stderr() -> Iterator[list[str]]:
-    """Collects what native code writes to stderr: ITK prints there beside raising, and sometimes instead of it."""
-    messages: list[str] = []
-    read_end, write_end = os.pipe()
-    os.set_blocking(write_end, False)  # a full pipe loses messages rather than stopping the writer
+def _silent_native_code() -> Iterator[None]:
+    """Drops what native code writes to stderr: ITK prints several lines there before it raises."""
     kept = os.dup(2)
-    os.dup2(write_end, 2)
-    os.close(write_end)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
     try:
-        yield messages
+        yield
     finally:
-        os.dup2(kept, 2)  # closes the pipe's last write end
+        os.dup2(kept, 2)
         os.close(kept)
-        with os.fdopen(read_end, errors="replace") as captured:
-            messages.extend(captured.read().splitlines())
 
 
 def _require_same_grid(ct: Geometry, ct_path: Path, pet: Geometry, pet_path: Path) -> None:

@@ -65,21 +65,22 @@ def _parse_point(path: Path, index: int, point: Any, shape_zyx: Sequence[int]) -
     where = f"{path}: point {index}"
     if not isinstance(point, dict):
         raise CaseError(f"{where} is {_short(point)}, expected an object with the keys 'point' and 'name'")
-    name = point.get("name")
+    name: Any = point.get("name")
     if name not in get_args(Label):
         raise CaseError(f'{where} has the name {_short(name)}, expected "tumor" or "background"')
     coordinates = point.get("point")
     if not isinstance(coordinates, list) or len(coordinates) != 3:
         raise CaseError(f"{where} has the coordinates {_short(coordinates)}, expected three: [x, y, z]")
-    xyz = []
+    indices = []
     for axis, value, size in zip("xyz", coordinates, reversed(shape_zyx), strict=True):
         whole = type(value) is int or (isinstance(value, float) and value.is_integer())
         if not whole:
             raise CaseError(f"{where} has {axis} = {_short(value)}, expected a whole number (a voxel index)")
         if not 0 <= value < size:
             raise CaseError(f"{where} has {axis} = {_short(value)}, outside the image (0 to {size - 1})")
-        xyz.append(int(value))
-    return Click(*xyz, label=name)
+        indices.append(int(value))
+    x, y, z = indices
+    return Click(x, y, z, name)
 
 
 def _short(value: Any) -> str:

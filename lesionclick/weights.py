@@ -234,7 +234,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(_NUMPY_TYPES):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
+        found = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"names {found[1]}, which could run code when read" if found else "its pickle is damaged"
         raise ModelError(f"{path}: is refused, {reason}") from error
     except Exception as error:  # torch names no set of exceptions for a damaged file

@@ -1,0 +1,164 @@
+"""The image, built by build.sh and run as restricted as the platform runs it."""
+
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from conftest import GOLDEN, ROOT
+
+from benchmarks.random_model import make_plans, write_model
+from lesionclick.weights import pack
+
+TAG = "lesionclick-test"
+RESTRICTIONS = (
+    *("--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only"),
+    *("--memory", "8g", "--memory-swap", "8g", "--shm-size", "64m", "--pids-limit", "256", "--user", "12345"),
+)
+MASK_FOLDER = Path("images/tumor-lesion-segmentation")
+
+
+def docker(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(["docker", *map(str, arguments)], capture_output=True, text=True, timeout=900)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def docker_answers() -> bool:
+    try:
+        return subprocess.run(["docker", "info"], capture_output=True, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+pytestmark = [
+    pytest.mark.container,
+    pytest.mark.skipif(not docker_answers(), reason="docker does not answer"),
+]
+
+
+@pytest.fixture(scope="module")
+def image() -> str:
+    done = subprocess.run([ROOT / "build.sh", TAG], capture_output=True, text=True, timeout=1500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return TAG
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """A folder that the container's user may write to, as on the platform."""
+    folder = tmp_path / "output"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(image: str, output: Path) -> Run:
+    def run(case: Path, *options: object, mode: str = "rw") -> subprocess.CompletedProcess[str]:
+        volumes = ("--volume", f"{case}:/input:ro", "--volume", f"{output}:/output:{mode}")
+        return docker("run", "--rm", *RESTRICTIONS, *volumes, *options, image, check=False)
+
+    return run
+
+
+def read(folder: Path) -> tuple[sitk.Image, np.ndarray]:
+    (path,) = (folder / MASK_FOLDER).iterdir()
+    image = sitk.ReadImage(str(path))
+    return image, sitk.GetArrayFromImage(image)
+
+
+def test_mask_equals_that_of_the_same_run_outside(run: Run, output: Path, tmp_path: Path) -> None:
+    case = GOLDEN / "same-spacing" / "input"
+    done = run(case)
+    assert done.returncode == 0, done.stderr
+    inside, mask = read(output)
+    (ct,) = (case / "images" / "ct").iterdir()
+    assert done.stdout == f"/output/{MASK_FOLDER}/{ct.name}\n"
+    assert "Warning:" not in done.stderr  # of a library about a file system or a user it does not like
+    options = ["--input", case, "--output", tmp_path / "outside", "--device", "cpu"]
+    subprocess.run([sys.executable, ROOT / "process.py", *options], check=True, capture_output=True)
+    outside, expected = read(tmp_path / "outside")
+    np.testing.assert_array_equal(mask, expected)
+    for quantity in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection", "GetPixelID"):
+        assert getattr(inside, quantity)() == getattr(outside, quantity)()
+
+
+def test_uploaded_model_takes_precedence(run: Run, output: Path, case_folder: Path, tmp_path: Path) -> None:
+    plain = write_model(tmp_path / "plain", make_plans(), folds=(0, 1, 2))
+    model = pack(plain, tmp_path / "model").path
+    done = run(case_folder, "--volume", f"{model}:/opt/ml/model:ro", "--env", "LESIONCLICK_MIRRORING=0")
+    assert done.returncode == 0, done.stderr
+    assert "INFO model: /opt/ml/model, 3 networks" in done.stderr
+    assert read(output)[1].shape == (18, 20, 22)
+
+
+def test_bad_input_leaves_nothing_behind(run: Run, output: Path, case_folder: Path) -> None:
+    (case_folder / "images" / "pet" / "second.mha").write_bytes(b"")
+    done = run(case_folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "error: /input/images/pet: holds 2 files (case.mha, second.mha), expected exactly one .mha image"
+    ]
+    assert not list(output.iterdir())
+
+
+def test_output_that_cannot_be_written_is_one_sentence(run: Run, case_folder: Path, output: Path) -> None:
+    done = run(case_folder, mode="ro")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "cannot be written, /output is not a writable folder" in done.stderr.splitlines()[-1]
+    output.chmod(0o755)
+    done = run(case_folder)
+    assert done.returncode == 2
+    assert "/output is not a writable folder" in done.stderr.splitlines()[-1]
+
+
+def test_image_holds_what_inference_needs_and_no_more(image: str) -> None:
+    listed = docker("run", "--rm", "--entrypoint", "find", image, "/opt/app", "-type", "f", "-not", "-name", "*.pyc")
+    found = {str(Path(line).relative_to("/opt/app")) for line in listed.stdout.splitlines()}
+    tracked = subprocess.run(
+        ["git", "ls-files", "lesionclick", "resources", "process.py", "requirements.txt"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found == set(tracked.stdout.splitlines())
+    left = docker("run", "--rm", "--entrypoint", "sh", image, "-c", "ls -A /root/.cache /home 2>/dev/null || true")
+    assert "pip" not in left.stdout
+
+
+def test_image_is_labelled_and_not_root(image: str) -> None:
+    def ask(field: str) -> str:
+        return docker("image", "inspect", "--format", f"{{{{{field}}}}}", image).stdout.strip()
+
+    assert ask(".Config.User") == "1000:1000"
+    assert ask('index .Config.Labels "org.opencontainers.image.title"') == "LesionClick"
+    assert ask('index .Config.Labels "org.opencontainers.image.licenses"') == "Apache-2.0"
+    assert ask('index .Config.Labels "org.opencontainers.image.version"')
+    assert len(ask('index .Config.Labels "org.opencontainers.image.revision"')) >= 7
+
+
+def test_export_writes_the_image_and_the_model_apart(image: str, tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    shutil.copytree(ROOT / "resources", checkout / "resources")
+    shutil.copy(ROOT / "export.sh", checkout)
+    subprocess.run([checkout / "export.sh", "resources/model", image], check=True, capture_output=True, timeout=900)
+    with tarfile.open(checkout / "dist" / "model.tar.gz") as archive:
+        archive.extractall(tmp_path / "model", filter="data")
+    model = ROOT / "resources" / "model"
+    assert {path.relative_to(tmp_path / "model") for path in (tmp_path / "model").rglob("*")} == {
+        path.relative_to(model) for path in model.rglob("*")
+    }
+    with tarfile.open(checkout / "dist" / "lesionclick.tar.gz") as archive:
+        names = archive.getnames()
+    assert "manifest.json" in names
+    assert len(list((checkout / "dist").iterdir())) == 2

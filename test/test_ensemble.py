@@ -1,0 +1,281 @@
+import itertools
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.random_model import make_plans, write_model
+from lesionclick import Case, Click, DeviceError, Ensemble, ModelError, Session, ensemble, tiles
+
+
+@pytest.fixture
+def channels() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(4, 18, 20, 22)).astype(np.float32)
+
+
+def assert_is_mean(
+    found: np.ndarray, model: Ensemble, channels: np.ndarray, mirrors: list[list[tuple[int, ...]]]
+) -> None:
+    """Compares with the method spelled out in float64, one list of mirrored axes a network.
+
+    The volume's outermost corners are left out: rounding decides there (the golden cases have them).
+    """
+    importance = tiles.importance(model.model.patch).double()
+    volume = torch.from_numpy(channels)
+    total = torch.zeros(volume.shape[1:], dtype=torch.float64)
+    norm = torch.zeros_like(total)
+    for tile in tiles.place_tiles(volume.shape[1:], model.model.patch):
+        norm[tile] += importance
+    for fold, axes_of_network in zip(model.model.folds, mirrors, strict=True):
+        network = model.model.load(fold)
+        for tile in tiles.place_tiles(volume.shape[1:], model.model.patch):
+            for axes in axes_of_network:
+                dims = [axis + 2 for axis in axes]
+                with torch.inference_mode():
+                    logits = network(volume[(slice(None), *tile)][None].flip(dims)).flip(dims)[0].double()
+                total[tile] += importance * (logits[1] - logits[0]) / len(axes_of_network)
+    inside = norm.numpy() > 1e-4
+    assert inside.mean() > 0.8
+    np.testing.assert_allclose(found[inside], (total / norm / len(mirrors)).numpy()[inside], rtol=0, atol=5e-3)
+
+
+def all_subsets(axes: tuple[int, ...]) -> list[tuple[int, ...]]:
+    return [subset for count in range(len(axes) + 1) for subset in itertools.combinations(axes, count)]
+
+
+def test_mean_over_networks_mirrors_and_tiles(tmp_path: Path, channels: np.ndarray) -> None:
+    folder = write_model(tmp_path / "model", make_plans(), folds=(0, 1, 2), mirror_axes=(0, 2))
+    model = Ensemble.load(folder, "cpu")
+    found = model.foreground_logit(channels)
+    assert found.dtype == np.float32
+    assert_is_mean(found, model, channels, [all_subsets((0, 2))] * 3)
+    plain = model.foreground_logit(channels, mirroring=False)
+    assert_is_mean(plain, model, channels, [[()]] * 3)
+    assert np.abs(plain - found).max() > 0.05
+
+
+def test_each_network_mirrors_along_its_own_axes(tmp_path: Path, channels: np.ndarray) -> None:
+    folder = write_model(tmp_path / "model", make_plans(), folds=(0,), mirror_axes=())
+    other = write_model(tmp_path / "other", make_plans(), folds=(1,), mirror_axes=(0, 1, 2), seed=1)
+    (other / "fold_1").rename(folder / "fold_1")
+    model = Ensemble.load(folder, "cpu")
+    assert_is_mean(model.foreground_logit(channels), model, channels, [[()], all_subsets((0, 1, 2))])
+
+
+def test_volume_smaller_than_the_patch_is_padded_with_zeros(model_folder: Path, channels: np.ndarray) -> None:
+    model = Ensemble.load(model_folder, "cpu")
+    small = channels[:, :5, :16, :9]
+    padded = np.zeros((4, 16, 16, 16), dtype=np.float32)
+    padded[:, 5:10, :, 3:12] = small
+    found = model.foreground_logit(small)
+    assert found.shape == (5, 16, 9)
+    np.testing.assert_allclose(found, model.foreground_logit(padded)[5:10, :, 3:12], atol=1e-6)
+
+
+def test_large_ensembles_keep_one_network_at_a_time(
+    model_folder: Path, channels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = Ensemble.load(model_folder, "cpu").foreground_logit(channels)
+    monkeypatch.setattr(ensemble, "RESIDENT_BYTES", 0)
+    model = Ensemble.load(model_folder, "cpu")
+    np.testing.assert_array_equal(model.foreground_logit(channels), expected)
+    assert len(model._networks) == 1
+
+
+class Clock:
+    """A clock that only moves when a network is asked for: each pass takes `seconds`."""
+
+    def __init__(self, model: Ensemble, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.passes = 0
+        original = model._network
+
+        def network(fold: int) -> torch.nn.Module:
+            self.now += seconds
+            self.passes += 1
+            return original(fold)
+
+        monkeypatch.setattr(model, "_network", network)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("deadline", "mirrors"),
+    [
+        (-5.0, [[()], []]),  # cannot be met at all: one network all the same
+        (1.5, [[()], []]),
+        (2.5, [[()], [()]]),
+        (4.5, [[(), (0,)], [(), (0,)]]),
+        (99.0, [[(), (0,), (1,), (0, 1)], [(), (0,), (1,), (0, 1)]]),
+    ],
+)
+def test_deadline_leaves_out_mirrorings_then_networks(
+    deadline: float,
+    mirrors: list[list[tuple[int, ...]]],
+    tmp_path: Path,
+    channels: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = write_model(tmp_path / "model", make_plans(), folds=(0, 1), mirror_axes=(0, 1))
+    model = Ensemble.load(folder, "cpu")
+    clock = Clock(model, 1.0, monkeypatch)
+    with caplog.at_level(logging.WARNING, "lesionclick"):
+        found = model.foreground_logit(channels, deadline=deadline, clock=clock)
+    done = sum(map(len, mirrors))
+    assert clock.passes == done
+    assert clock.now <= max(deadline, 1)
+    assert [record.getMessage() for record in caplog.records] == (
+        [] if done == 8 else [f"time limit: the result holds {done} of 8 passes ({2 if done > 1 else 1} of 2 networks)"]
+    )
+    used = [each for each in mirrors if each]
+    model.model.__dict__["folds"] = model.model.folds[: len(used)]
+    assert_is_mean(found, model, channels, used)
+
+
+def test_values_that_are_not_finite_name_the_network(tmp_path: Path, channels: np.ndarray) -> None:
+    folder = write_model(tmp_path / "model", make_plans(), folds=(0, 1))
+    path = folder / "fold_1" / "checkpoint_final.pth"
+    checkpoint = torch.load(path, weights_only=False)
+    checkpoint["network_weights"]["decoder.seg_layers.0.bias"].fill_(float("nan"))
+    torch.save(checkpoint, path)
+    with pytest.raises(ModelError, match=r"fold_1.*not finite"):
+        Ensemble.load(folder, "cpu").foreground_logit(channels)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gpu", "device 'gpu' is unknown, expected auto, cpu, cuda or cuda:N"),
+        ("cuda:", "device 'cuda:' is unknown"),
+        ("cuda:one", "device 'cuda:one' is unknown"),
+        ("cpu:0", "device 'cpu:0' is unknown"),
+        ("cuda:99", "device 'cuda:99' does not exist, this machine has"),
+    ],
+)
+def test_unknown_device_is_one_sentence(
+    name: str, message: str, case_folder: Path, model_folder: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    output = tmp_path / "output"
+    arguments = ("--input", case_folder, "--output", output, "--model", model_folder, "--device", name)
+    assert message in refused("predict", *arguments)
+    assert not output.exists()
+
+
+def test_devices_that_exist() -> None:
+    assert ensemble.resolve_device("cpu") == torch.device("cpu")
+    assert ensemble.resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+class OtherDevice:
+    """Stands in for a GPU's accumulator: on the host, but saying that it is not."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+        self.device = torch.device("cuda", 0)
+
+    def cpu(self) -> torch.Tensor:
+        return self.tensor
+
+
+@pytest.fixture
+def out_of_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Makes the first `times` forward passes run out of the device's memory."""
+
+    def fail(times: int) -> None:
+        left = [times]
+        original = ensemble._forward
+
+        def forward(*arguments: object) -> torch.Tensor:
+            left[0] -= 1
+            if left[0] >= 0:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            return original(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(ensemble, "_forward", forward)
+
+    return fail
+
+
+def test_result_moves_to_the_host_when_the_device_is_full(
+    model_folder: Path,
+    channels: np.ndarray,
+    out_of_memory: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model = Ensemble.load(model_folder, "cpu")
+    expected = model.foreground_logit(channels)
+    made = ensemble._Accumulator.__init__
+
+    def on_device(self: ensemble._Accumulator, *arguments: object) -> None:
+        made(self, *arguments)  # type: ignore[arg-type]
+        self._sum = OtherDevice(self._sum)  # type: ignore[assignment]
+
+    monkeypatch.setattr(ensemble._Accumulator, "__init__", on_device)
+    out_of_memory(1)
+    with caplog.at_level(logging.INFO, "lesionclick"):
+        found = model.foreground_logit(channels)
+    np.testing.assert_array_equal(found, expected)
+    assert "memory of cuda:0 ran out, the result moves to host memory" in caplog.text
+
+
+def test_result_starts_on_the_host_when_it_never_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    zeros = torch.zeros
+
+    def on_cpu_alone(*arguments: object, device: object = None) -> torch.Tensor:
+        if device is not None:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return zeros(*arguments)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(torch, "zeros", on_cpu_alone)
+    total = ensemble._Accumulator((4, 4, 4), torch.ones(2, 2, 2), torch.device("cuda", 0))
+    assert not total.move_to_host()
+
+
+def test_device_too_small_for_a_tile_says_so(
+    model_folder: Path, channels: np.ndarray, out_of_memory: Callable[[int], None]
+) -> None:
+    out_of_memory(2)
+    with pytest.raises(DeviceError, match=r"cpu has too little memory for a tile of \(4, 16, 16, 16\)"):
+        Ensemble.load(model_folder, "cpu").foreground_logit(channels)
+
+
+def test_session_predicts_for_any_clicks(model_folder: Path, case_folder: Path) -> None:
+    model, case = Ensemble.load(model_folder, "cpu"), Case.read(case_folder)
+    session = Session(model, case)
+    prediction = session.predict()
+    assert prediction.mask.shape == prediction.probability.shape == (18, 20, 22)
+    assert prediction.mask.dtype == np.uint8
+    np.testing.assert_array_equal(prediction.mask, prediction.probability > 0.5)
+    assert 0 < prediction.mask.mean() < 1
+    without = session.predict([])
+    assert np.abs(without.probability - prediction.probability).max() > 1e-3
+    twice = session.predict([*case.clicks, *case.clicks])
+    np.testing.assert_array_equal(twice.logit_zyx, prediction.logit_zyx)
+    swapped = session.predict([Click(3, 4, 5, "background"), Click(10, 11, 12, "tumor")])
+    assert np.abs(swapped.probability - prediction.probability).max() > 1e-3
+
+
+def test_model_without_click_channels_ignores_clicks_and_says_so(
+    tmp_path: Path, case_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_model(tmp_path / "model", make_plans(), channels=2)
+    session = Session(Ensemble.load(folder, "cpu"), Case.read(case_folder))
+    with caplog.at_level(logging.WARNING, "lesionclick"):
+        with_clicks = session.predict()
+    assert "the model was trained without clicks: 2 clicks are ignored" in caplog.text
+    np.testing.assert_array_equal(with_clicks.logit_zyx, session.predict([]).logit_zyx)
+
+
+def test_zero_border_is_background(model_folder: Path, case_folder: Path) -> None:
+    case = Case.read(case_folder)
+    case.ct_zyx[:3] = case.pet_zyx[:3] = 0
+    prediction = Session(Ensemble.load(model_folder, "cpu"), case).predict()
+    assert not prediction.mask[:3].any()
+    assert not prediction.probability[:3].any()
