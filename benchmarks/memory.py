@@ -2,9 +2,9 @@
 
     python -m benchmarks.memory
 
-One forward pass of the full-size network (102.4 M parameters) over a patch of 192^3, and whole runs of process.py, with a
-small model, on cases of 400 x 400 x 326 voxels (autoPET's largest usual size): one on the model's spacing, one that has to
-be resampled. Random weights and voxels; mirroring is off, for time: it needs no more memory.
+One forward pass of the full-size network (102.4 M parameters) over a patch of 192^3, and whole runs of process.py, with
+a small model, on cases of 400 x 400 x 326 voxels (autoPET's largest usual size): one on the model's spacing, one that
+has to be resampled. Random weights and voxels; mirroring is off, for time.
 """
 
 import os
@@ -63,14 +63,18 @@ def main() -> None:
         root = Path(temporary)
         full = write_model(root / "full", make_plans(**FULL_SIZE))
         seconds, peak = measure("-c", FORWARD, full)
-        print(f"| one forward pass, 102.4 M parameters, patch 192^3, float32 | {peak:.1f} | {seconds:.0f} |", flush=True)
+        print(
+            f"| one forward pass, 102.4 M parameters, patch 192^3, float32 | {peak:.1f} | {seconds:.0f} |", flush=True
+        )
         small = write_model(root / "small", make_plans(**SMALL))
         for name, spacing in SPACINGS_XYZ.items():
             case = root / name
             write_noise_case(case, spacing)
             options = ("--input", case, "--output", case / "output", "--model", small, "--device", "cpu")
             seconds, peak = measure("process.py", *options, "--no-mirroring")
-            print(f"| whole run, 400 x 400 x 326 voxels, small model, {name} | {peak:.1f} | {seconds:.0f} |", flush=True)
+            print(
+                f"| whole run, 400 x 400 x 326 voxels, small model, {name} | {peak:.1f} | {seconds:.0f} |", flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@
 Makes a checkpoint of the published architecture (102.4 M parameters, random weights, optimizer state) in a temporary
 folder, packs it, and loads both to a float32 network on the CPU, each in a process of its own, alternating. "Stock
 nnU-Net" is what `nnUNetPredictor.initialize_from_trained_model_folder` does: `torch.load` of the whole checkpoint, a
-freshly initialised network from the plans, `load_state_dict`. Imports and the reading of plans.json are outside the clock;
-checking the sha256 sums is inside. Files are in the page cache, as a second run finds them.
+freshly initialised network from the plans, `load_state_dict`. Imports and the reading of plans.json are outside the
+clock; checking the sha256 sums is inside. Files are in the page cache, as a second run finds them.
 """
 
 import json

@@ -46,9 +46,7 @@ def predict_command(
     input: Annotated[Path, typer.Option(envvar="LESIONCLICK_INPUT", help="The case, in Grand Challenge layout.")],
     output: Annotated[Path, typer.Option(envvar="LESIONCLICK_OUTPUT", help="Where the mask goes, same layout.")],
     model: Annotated[Path, typer.Option(envvar="LESIONCLICK_MODEL", help="A model folder.")],
-    device: Annotated[
-        str, typer.Option(envvar="LESIONCLICK_DEVICE", help="auto, cpu, cuda or cuda:N.", show_default=True)
-    ] = "auto",
+    device: Annotated[str, typer.Option(envvar="LESIONCLICK_DEVICE", help="auto, cpu, cuda or cuda:N.")] = "auto",
     mirroring: Annotated[
         bool,
         typer.Option(envvar="LESIONCLICK_MIRRORING", help="Average over mirrored inputs: better, up to 8 x slower."),

@@ -176,16 +176,14 @@ class Ensemble:
     def _mirrored(
         self, network: torch.nn.Module, tile: torch.Tensor, mirrors: Sequence[Axes], total: "_Accumulator"
     ) -> torch.Tensor:
-        """One tile's logits, mean over mirrorings; when memory runs out, the accumulator makes room once."""
-        try:
-            return _forward(network, tile.to(self.device), mirrors)
-        except torch.cuda.OutOfMemoryError:
-            if not total.move_to_host():
-                raise DeviceError(f"{self.device} has too little memory for a tile of {tuple(tile.shape)}") from None
-        try:
-            return _forward(network, tile.to(self.device), mirrors)
-        except torch.cuda.OutOfMemoryError:
-            raise DeviceError(f"{self.device} has too little memory for a tile of {tuple(tile.shape)}") from None
+        """One tile's logits, mean over mirrorings; when the device's memory runs out, `total` makes room."""
+        while True:
+            try:
+                return _forward(network, tile.to(self.device), mirrors)
+            except torch.cuda.OutOfMemoryError:
+                if not total.move_to_host():
+                    shape = tuple(tile.shape)
+                    raise DeviceError(f"{self.device} has too little memory for a tile of {shape}") from None
 
 
 def _combinations(axes: Axes) -> tuple[Axes, ...]:
