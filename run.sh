@@ -12,3 +12,4 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
 [ -x .venv/bin/python ] || python3 -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e ".${EXTRAS:+[$EXTRAS]}"
 .venv/bin/python process.py --input "$input" --output "$output" "${@:3}"
+.venv/bin/lesionclick overview "$input" "$output"

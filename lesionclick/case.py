@@ -17,6 +17,7 @@ CT_FOLDER = Path("images/ct")
 PET_FOLDER = Path("images/pet")
 CLICKS_FILE = Path("lesion-clicks.json")
 MASK_FOLDER = Path("images/tumor-lesion-segmentation")
+TRUTH_FILE = Path("truth.mha")  # beside a case of known outcome; not part of the platform's interface
 
 GRID_TOLERANCE = 1e-3  # mm, or cosine for directions
 
@@ -87,7 +88,10 @@ class Case:
         ct_zyx, ct_geometry = _read_image(ct_path)
         clicks = read_clicks(folder / CLICKS_FILE, ct_geometry.shape_zyx)
         pet_zyx, pet_geometry = _read_image(pet_path)
-        _require_same_grid(ct_geometry, ct_path, pet_geometry, pet_path)
+        for path, image_zyx in ((ct_path, ct_zyx), (pet_path, pet_zyx)):
+            if not image_zyx.any():
+                raise CaseError(f"{path}: every voxel is 0")
+        require_same_grid(ct_geometry, pet_geometry, ("CT", "PET"), (ct_path, pet_path))
         return cls(_stem(ct_path), ct_zyx, pet_zyx, ct_geometry, clicks)
 
 
@@ -135,8 +139,6 @@ def _read_image(path: Path) -> tuple[np.ndarray, Geometry]:
         image_zyx = stored_zyx.astype(np.float32)
     if not np.isfinite(image_zyx).all():
         raise CaseError(f"{path}: holds NaN or infinite values, expected finite ones")
-    if not image_zyx.any():
-        raise CaseError(f"{path}: every voxel is 0")
     return image_zyx, Geometry.of(image)
 
 
@@ -164,13 +166,14 @@ def _silent_native_code() -> Iterator[None]:
         os.close(kept)
 
 
-def _require_same_grid(ct: Geometry, ct_path: Path, pet: Geometry, pet_path: Path) -> None:
+def require_same_grid(first: Geometry, second: Geometry, names: tuple[str, str], paths: tuple[Path, Path]) -> None:
+    """Raises CaseError, with both values, where two images' grids differ by more than GRID_TOLERANCE."""
     for quantity in ("size", "spacing", "origin", "direction"):
-        of_ct, of_pet = getattr(ct, quantity), getattr(pet, quantity)
-        if np.abs(np.subtract(of_ct, of_pet)).max() > GRID_TOLERANCE:
+        of_first, of_second = getattr(first, quantity), getattr(second, quantity)
+        if np.abs(np.subtract(of_first, of_second)).max() > GRID_TOLERANCE:
             raise CaseError(
-                f"CT and PET are on different grids: {quantity} is {_numbers(of_ct)} in {ct_path} and "
-                f"{_numbers(of_pet)} in {pet_path}"
+                f"{names[0]} and {names[1]} are on different grids: {quantity} is {_numbers(of_first)} in {paths[0]} "
+                f"and {_numbers(of_second)} in {paths[1]}"
             )
 
 
@@ -181,6 +184,21 @@ def _numbers(values: Sequence[float]) -> str:
 def mask_path(case: Case, output: Path) -> Path:
     """Where the mask of a case belongs in an output folder of Grand Challenge layout."""
     return output / MASK_FOLDER / f"{case.name}.mha"
+
+
+def read_mask(path: Path, geometry: Geometry) -> np.ndarray:
+    """Reads a lesion mask that must lie on a case's grid: uint8 of shape geometry.shape_zyx, 0 and 1.
+
+    Raises:
+        CaseError: the file is missing or damaged, lies on another grid or holds other values.
+    """
+    if not path.is_file():
+        raise CaseError(f"{path}: the mask is missing")
+    mask_zyx, mask_geometry = _read_image(path)
+    require_same_grid(geometry, mask_geometry, ("CT", "mask"), (Path("the case"), path))
+    if not np.isin(mask_zyx, (0, 1)).all():
+        raise CaseError(f"{path}: holds values other than 0 and 1")
+    return mask_zyx.astype(np.uint8)
 
 
 def require_writable(path: Path) -> None:

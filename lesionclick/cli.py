@@ -1,6 +1,7 @@
-"""The command line: `lesionclick predict | pack | check`."""
+"""The command line: `lesionclick predict | overview | pack | check`."""
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -8,14 +9,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 
 from lesionclick import log
-from lesionclick.case import Case, mask_path, require_writable, write_mask, write_probabilities
+from lesionclick.case import (
+    TRUTH_FILE,
+    Case,
+    mask_path,
+    read_mask,
+    require_writable,
+    write_mask,
+    write_probabilities,
+)
 from lesionclick.ensemble import Ensemble
 from lesionclick.errors import LesionClickError
 from lesionclick.log import stage
+from lesionclick.metrics import components, evaluate
 from lesionclick.session import Session
 from lesionclick.weights import ModelFolder, describe, pack, verify
 
@@ -103,6 +114,35 @@ def check_command(model: Annotated[Path, typer.Argument(help="A model folder, pa
     found = ModelFolder.read(model)
     verify(found)
     typer.echo(describe(found))
+
+
+@app.command("overview")
+def overview_command(
+    input: Annotated[Path, typer.Argument(help="The case, in Grand Challenge layout; truth.mha may lie in it.")],
+    output: Annotated[Path, typer.Argument(help="The folder that predict wrote the case's mask to.")],
+) -> None:
+    """Prints a mask's lesions, volume and, where a truth lies beside the case, Dice; draws a .png beside the mask."""
+    from lesionclick import overview  # matplotlib is slow to import and only needed here
+
+    case = Case.read(input)
+    path = mask_path(case, output)
+    mask = read_mask(path, case.geometry)
+    panels = [overview.Panel("PET, predicted lesions", mask, case.clicks)]
+    labels, count = components(mask)
+    volume = np.count_nonzero(labels) * math.prod(case.geometry.spacing) / 1000
+    typer.echo(f"{count} lesions, {volume:.1f} ml")
+    truth_path = input / TRUTH_FILE
+    if truth_path.exists():
+        truth = read_mask(truth_path, case.geometry)
+        panels.append(overview.Panel("PET, true lesions", truth))
+        found = evaluate(mask, truth, case.geometry.spacing_zyx)
+        typer.echo(
+            f"Dice {found.dice:.3f}, false positive volume {found.false_positive_volume:.1f} ml, "
+            f"false negative volume {found.false_negative_volume:.1f} ml"
+        )
+    picture = path.with_suffix(".png")
+    overview.draw(case, panels, picture)
+    typer.echo(picture)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,86 @@
+"""Lesions and organs learnt together: heads for organs beside those for lesions, and the loss of both.
+
+Organs are a second task for training alone. Their heads lie at `decoder.organ_seg_layers.<i>`, one for each resolution
+of deep supervision, beside nnU-Net's own `decoder.seg_layers.<i>`; evaluation and inference never run them.
+"""
+
+from functools import partial
+
+import torch
+from dynamic_network_architectures.building_blocks.unet_decoder import UNetDecoder
+from torch import nn
+
+from lesionclick.network import CLASSES as LESION_CLASSES
+from lesionclick_training.nnunet_layout import ORGANS
+
+ORGAN_CLASSES = len(ORGANS) + 1  # none of them is 0
+
+
+def add_organ_heads(network: nn.Module) -> None:
+    """Gives a U-Net of nnU-Net heads for organs, 1x1x1 convolutions to 11 classes.
+
+    While the network trains with deep supervision, each of its outputs, of shape (batch, 2, z, y, x), is followed along
+    the channels by the organs' logits of that resolution: (batch, 13, z, y, x). In evaluation, and without deep
+    supervision, the outputs stay those of the lesions.
+
+    Args:
+        network: a network with an nnU-Net decoder for lesions, such as `get_network_from_plans` returns; changed in
+            place.
+    """
+    decoder = network.decoder
+    assert isinstance(decoder, UNetDecoder)
+    decoder.organ_seg_layers = nn.ModuleList(
+        type(head)(head.in_channels, ORGAN_CLASSES, kernel_size=1) for head in decoder.seg_layers
+    )
+    network.initialize(decoder.organ_seg_layers)
+    for lesion_head, organ_head in zip(decoder.seg_layers, decoder.organ_seg_layers, strict=True):
+        lesion_head.register_forward_hook(partial(_append_organs, decoder, organ_head))
+
+
+def _append_organs(
+    decoder: UNetDecoder, organ_head: nn.Module, _: nn.Module, inputs: tuple[torch.Tensor], lesions: torch.Tensor
+) -> torch.Tensor:
+    """Forward hook of a lesion head: the organs' logits from the same features, behind the lesions'."""
+    if not (decoder.training and decoder.deep_supervision):
+        return lesions
+    return torch.cat([lesions, organ_head(inputs[0])], dim=1)
+
+
+def lesion_target(segmentation: torch.Tensor) -> torch.Tensor:
+    """The lesions, 0 or 1, of a stored segmentation (batch, 2, z, y, x): shape (batch, 1, z, y, x)."""
+    return segmentation[:, :1]
+
+
+def organ_target(segmentation: torch.Tensor) -> torch.Tensor:
+    """The organs, 0 to 10, of a stored segmentation (batch, 2, z, y, x), where they are one higher than their number.
+
+    Returns:
+        Shape (batch, 1, z, y, x).
+    """
+    return (segmentation[:, 1:2] - 1).clamp_min(0)
+
+
+class LesionOrganLoss(nn.Module):
+    """One loss, such as Dice + cross-entropy, for lesions plus the same for organs."""
+
+    def __init__(self, loss: nn.Module) -> None:
+        """Wraps `loss`, from logits (batch, classes, z, y, x) and labels (batch, 1, z, y, x) to a scalar."""
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, output: torch.Tensor, segmentation: torch.Tensor) -> torch.Tensor:
+        """The loss at one resolution; in float32, whatever the network computes in.
+
+        Args:
+            output: logits, (batch, 13, z, y, x) of a network in training, (batch, 2, z, y, x) of one in evaluation: the
+                loss is then that of the lesions.
+            segmentation: (batch, 2, z, y, x) as stored; in evaluation the organs' channel may be missing.
+
+        Returns:
+            A scalar.
+        """
+        output = output.float()
+        loss = self.loss(output[:, :LESION_CLASSES], lesion_target(segmentation))
+        if output.shape[1] > LESION_CLASSES:
+            loss = loss + self.loss(output[:, LESION_CLASSES:], organ_target(segmentation))
+        return loss

@@ -1,0 +1,168 @@
+"""The trainer: nnU-Net's, with clicks drawn online, PET/CT misalignment and organ supervision (arXiv 2508.21680).
+
+The variants in `lesionclick_training.trainers` say how clicks are shown; everything else is here. nnU-Net's command
+line has no options for the following, so environment variables set them:
+
+LESIONCLICK_EPOCHS          epochs, default 1000
+LESIONCLICK_ITERATIONS      training iterations an epoch, default 250
+LESIONCLICK_VAL_ITERATIONS  validation iterations an epoch, default 50
+LESIONCLICK_INITIAL_LR      initial learning rate, default 0.001, the published one, for fine-tuning; nnU-Net's own, for
+                            networks that start from nothing, is 0.01
+LESIONCLICK_SEED            seed of weights, patches, augmentation and clicks, default none. Two trainings are alike only
+                            on one CPU with as many threads, and with nnUNet_n_proc_DA=0: nnU-Net leaves the seeds of
+                            its augmentation processes to chance
+"""
+
+import json
+import math
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
+from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
+from batchgeneratorsv2.transforms.utils.deep_supervision_downsampling import DownsampleSegForDSTransform
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import nn
+
+from lesionclick.clicks import Encoding
+from lesionclick.errors import LesionClickError
+from lesionclick_training.click_drawing import DrawClicks
+from lesionclick_training.lesion_organ import LesionOrganLoss, add_organ_heads, lesion_target
+from lesionclick_training.misalignment import PETCTMisalignment
+
+INITIAL_LR = 1e-3  # arXiv 2508.21680
+CLICK_CHANNELS = 2  # tumour clicks, background clicks
+
+
+class LesionClickTrainer(nnUNetTrainer):
+    """Trains a network of CT, PET and two channels of clicks for lesions, with organs as a second task.
+
+    Attributes:
+        encoding: how clicks are shown; None for a network of CT and PET alone.
+        custom_probability: share of the training samples whose clicks follow the custom scheme; the others follow the
+            challenge's.
+    """
+
+    encoding: ClassVar[Encoding | None] = None
+    custom_probability: ClassVar[float] = 0.0
+
+    def initialize(self) -> None:
+        """Builds network, optimizer and loss, with the numbers that the environment gives.
+
+        Raises:
+            LesionClickError: a variable of the environment is not a number of its kind.
+        """
+        self.num_epochs = _from_environment("LESIONCLICK_EPOCHS", self.num_epochs)
+        self.num_iterations_per_epoch = _from_environment("LESIONCLICK_ITERATIONS", self.num_iterations_per_epoch)
+        self.num_val_iterations_per_epoch = _from_environment(
+            "LESIONCLICK_VAL_ITERATIONS", self.num_val_iterations_per_epoch
+        )
+        self.initial_lr = _from_environment("LESIONCLICK_INITIAL_LR", INITIAL_LR)
+        if "LESIONCLICK_SEED" in os.environ:
+            _seed_everything(_from_environment("LESIONCLICK_SEED", 0, minimum=0) + self.local_rank)
+        super().initialize()
+        if self.device.type == "cpu":
+            self._autocast_on_cpu()
+
+    def _autocast_on_cpu(self) -> None:
+        """Lets the network compute in bfloat16 where the CPU can, which nnU-Net does on CUDA alone."""
+        if torch.cpu._is_avx512_bf16_supported():
+            self.network.forward = torch.autocast("cpu", torch.bfloat16)(self.network.forward)
+            self.print_to_log_file("The network computes in bfloat16 where autocast allows it.")
+        else:
+            self.print_to_log_file("The network computes in float32: this CPU has no bfloat16 instructions.")
+
+    @classmethod
+    def build_network_architecture(
+        cls,
+        plans_manager: Any,
+        configuration_manager: Any,
+        num_input_channels: int,
+        num_output_channels: int,
+        enable_deep_supervision: bool = True,
+    ) -> nn.Module:
+        """The network of the plans, with channels for clicks and heads for organs.
+
+        Args:
+            plans_manager: nnU-Net's.
+            configuration_manager: nnU-Net's.
+            num_input_channels: those of the dataset, CT and PET; the clicks' come on top.
+            num_output_channels: lesion classes, background included.
+            enable_deep_supervision: whether the network returns a list of outputs, finest first.
+        """
+        channels = num_input_channels + (CLICK_CHANNELS if cls.encoding is not None else 0)
+        network = nnUNetTrainer.build_network_architecture(
+            plans_manager, configuration_manager, channels, num_output_channels, enable_deep_supervision
+        )
+        add_organ_heads(network)
+        return network
+
+    def _build_loss(self) -> nn.Module:
+        """nnU-Net's Dice + cross-entropy with deep supervision, its Dice with smooth 0, for lesions and for organs."""
+        loss = super()._build_loss()
+        loss.loss.dc.smooth = 0.0
+        loss.loss = LesionOrganLoss(loss.loss)
+        return loss
+
+    @classmethod
+    def get_training_transforms(
+        cls,
+        patch_size: Any,
+        rotation_for_DA: Any,  # noqa: N803 (nnU-Net's name)
+        deep_supervision_scales: Sequence[Any],
+        mirror_axes: Any,
+        do_dummy_2d_data_aug: bool,
+        **arguments: Any,
+    ) -> BasicTransform:
+        """Misalignment, then nnU-Net's own augmentation, then clicks, drawn inside the finished patch.
+
+        nnU-Net's loader makes its batches of the shapes that come out: images of 4 channels.
+        """
+        augmentation = nnUNetTrainer.get_training_transforms(
+            patch_size, rotation_for_DA, None, mirror_axes, do_dummy_2d_data_aug, **arguments
+        )
+        return ComposeTransforms([PETCTMisalignment(), augmentation, *cls._last_transforms(deep_supervision_scales)])
+
+    @classmethod
+    def get_validation_transforms(cls, deep_supervision_scales: Sequence[Any], **arguments: Any) -> BasicTransform:
+        """nnU-Net's own, then clicks, drawn as in training."""
+        own = nnUNetTrainer.get_validation_transforms(None, **arguments)
+        return ComposeTransforms([own, *cls._last_transforms(deep_supervision_scales)])
+
+    @classmethod
+    def _last_transforms(cls, deep_supervision_scales: Sequence[Any]) -> list[BasicTransform]:
+        """Clicks need the segmentation at full resolution, so they come before it is scaled for deep supervision."""
+        clicks = [] if cls.encoding is None else [DrawClicks(cls.encoding, cls.custom_probability)]
+        return [*clicks, DownsampleSegForDSTransform(deep_supervision_scales)]
+
+    def on_train_start(self) -> None:
+        """Adds to plans.json and dataset.json, which make a model folder, how clicks are shown: prompt.json."""
+        super().on_train_start()
+        if self.encoding is not None and self.local_rank == 0:
+            document = json.dumps(self.encoding.to_json())
+            Path(self.output_folder_base, "prompt.json").write_text(document + "\n")
+
+    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """nnU-Net's loss and pseudo Dice of one batch, for lesions alone."""
+        return super().validation_step({**batch, "target": [lesion_target(each) for each in batch["target"]]})
+
+    def perform_actual_validation(self, save_probabilities: bool = False) -> None:
+        """Says how to validate: nnU-Net's own sliding window knows of no clicks, the engine of `lesionclick` does."""
+        self.print_to_log_file(
+            "Not validated on whole images: nnU-Net's validation gives no clicks. Do it with `lesionclick-train validate`."
+        )
+
+
+def _from_environment[Number: (int, float)](name: str, default: Number, minimum: int | None = None) -> Number:
+    return default
+
+
+def _seed_everything(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 (the generator that nnU-Net draws from)
+    torch.manual_seed(seed)
