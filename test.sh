@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 EXTRAS=test ./run.sh
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -e training
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy

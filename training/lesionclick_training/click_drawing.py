@@ -13,7 +13,7 @@ OFFSET = 3  # voxels an axis by which a click in training is moved at most (arXi
 PUBLISHED_ENCODING = EDTEncoding(radius=2)
 
 
-class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]
+class DrawClicks(ImageOnlyTransform):
     """Appends the maps of foreground and background clicks to a patch.
 
     It stands after all augmentation of the image, so that clicks are as sharp as in use, and before the labels -1

@@ -75,7 +75,7 @@ def challenge_background_clicks(
     healthy = ~lesion_zyx
     if not budget or not healthy.any():
         return _to_zyx([], lesion_zyx.shape)
-    threshold = np.percentile(pet_zyx[healthy], CHALLENGE_PERCENTILE)
+    threshold = np.percentile(pet_zyx[healthy], CHALLENGE_PERCENTILE, overwrite_input=True)
     return _challenge_clicks((pet_zyx > threshold) & healthy & (pet_zyx != 0), budget, generator, offset)
 
 
@@ -245,7 +245,7 @@ def _move(
     generator: np.random.Generator,
     offset: int,
 ) -> int:
-    """A voxel moved by up to `offset` an axis; where that leaves the region or meets another click, the voxel itself."""
+    """A voxel moved by up to `offset` an axis; itself where that leaves the region or meets a click."""
     point = np.array(np.unravel_index(voxel, shape)) + generator.integers(-offset, offset, size=3, endpoint=True)
     if np.any(point < 0) or np.any(point >= shape):
         return voxel

@@ -10,7 +10,7 @@ from scipy import ndimage
 CT_CHANNEL = 0
 
 
-class PETCTMisalignment(ChannelMisalignmentTransform):  # type: ignore[misc]
+class PETCTMisalignment(ChannelMisalignmentTransform):
     """Turns and shifts the CT (channel 0 of the image) against PET and segmentation, which stay.
 
     Draws as its base class does: with `p_rotation`, an angle in each of the three planes; with `p_shift`, whole voxels

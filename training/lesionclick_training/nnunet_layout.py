@@ -5,18 +5,24 @@
     <raw>/DatasetXXX_Name/imagesTr/<case>_0001.nii.gz   PET, SUV
     <raw>/DatasetXXX_Name/labelsTr/<case>.nii.gz        4D: channel 0 lesions, channel 1 organs
 
-nnU-Net's own reader takes the fourth dimension of a file for channels, of labels too, and cropping, resampling, storage,
-loading and augmentation carry both along. It counts label values over both channels when it looks for foreground to
-sample patches from; organs are therefore stored one higher than their number (2 to 11), so that 1 is a lesion and nothing
-else.
+nnU-Net's own reader takes the fourth dimension of a file for channels, of labels too, and cropping, resampling,
+storage, loading and augmentation carry both along. It counts label values over both channels when it looks for
+foreground to sample patches from; organs are therefore stored one higher than their number (2 to 11), so that 1 is a
+lesion and nothing else.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+
+from lesionclick.errors import CaseError
 
 ORGANS = (
     "spleen",
@@ -33,6 +39,9 @@ ORGANS = (
 """Names of the organ classes 1 to 10 (arXiv 2508.21680); 0 is everything else."""
 
 CT_SUFFIX, PET_SUFFIX, FILE_ENDING = "_0000", "_0001", ".nii.gz"
+SPLITS_FILE = "splits_final.json"
+
+Splits = list[dict[str, list[str]]]
 
 
 def stack_label(lesion_zyx: np.ndarray, organ_zyx: np.ndarray | None = None) -> np.ndarray:
@@ -80,7 +89,6 @@ def write_dataset_json(dataset: Path, description: str = "") -> None:
         "file_ending": FILE_ENDING,
         "name": dataset.name,
         "description": description,
-        # nnU-Net would pick a reader by trying; its CT normalisation for both channels is the published one
         "overwrite_image_reader_writer": "SimpleITKIO",
     }
     (dataset / "dataset.json").write_text(json.dumps(content, indent=1) + "\n")
@@ -90,4 +98,102 @@ def write_splits(folder: Path, splits: Sequence[Mapping[str, Sequence[str]]]) ->
     """Writes splits_final.json: one {"train": [...], "val": [...]} of case names a fold."""
     folder.mkdir(parents=True, exist_ok=True)
     listed = [{"train": list(fold["train"]), "val": list(fold["val"])} for fold in splits]
-    (folder / "splits_final.json").write_text(json.dumps(listed, indent=1) + "\n")
+    (folder / SPLITS_FILE).write_text(json.dumps(listed, indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; CaseError where it is missing or no JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CaseError(f"{path}: the file is missing") from None
+    except OSError as error:
+        raise CaseError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise CaseError(f"{path}: not a JSON file: {error}") from error
+
+
+def read_splits(path: Path, names: Sequence[str]) -> Splits:
+    """Reads splits_final.json.
+
+    Args:
+        path: the file.
+        names: of the cases that are there.
+
+    Returns:
+        One {"train": [...], "val": [...]} a fold.
+
+    Raises:
+        CaseError: the file is not such a list, names a case that is not there, or has a case on both sides of a fold.
+    """
+    splits = read_json(path)
+    if not isinstance(splits, list) or not splits:
+        raise CaseError(f"{path}: expected a list of folds")
+    known = set(names)
+    checked: Splits = []
+    for index, fold in enumerate(splits):
+        where = f"{path}: fold {index}"
+        if not isinstance(fold, dict):
+            raise CaseError(f"{where} is not an object with the lists 'train' and 'val'")
+        sides: dict[str, list[str]] = {}
+        for side in ("train", "val"):
+            cases = fold.get(side)
+            if not isinstance(cases, list) or not cases or not all(isinstance(case, str) for case in cases):
+                raise CaseError(f"{where} has no list of case names under '{side}'")
+            sides[side] = cases
+            for unknown in sorted(set(cases) - known):
+                raise CaseError(f"{where} names the case {unknown} under '{side}', which is not there")
+        for case in sorted(set(sides["train"]) & set(sides["val"])):
+            raise CaseError(f"{where} has the case {case} in both 'train' and 'val'")
+        checked.append(sides)
+    return checked
+
+
+@contextlib.contextmanager
+def adding_cases(dataset: Path) -> Iterator[Path]:
+    """A folder to write new cases into: they join the dataset if the block ends well and vanish otherwise.
+
+    The dataset is made where it is missing, and its dataset.json is brought up to date. Where it has a
+    splits_final.json already the new cases join the training side of every fold: what the folds are validated on stays
+    as it was.
+
+    Args:
+        dataset: DatasetXXX_Name, with a number of three digits.
+
+    Raises:
+        CaseError: the name is another, the dataset has a case of the same name, or something cannot be written.
+    """
+    if not re.fullmatch(r"Dataset\d{3}_\S+", dataset.name):
+        raise CaseError(f"{dataset}: expected a name like Dataset221_AutoPET, with a number of three digits")
+    try:
+        dataset.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=dataset.parent, prefix=".") as temporary:
+            staged = Path(temporary) / dataset.name
+            staged.mkdir()
+            yield staged
+            _join(staged, dataset)
+    except OSError as error:
+        raise CaseError(f"{dataset}: cannot be written: {error}") from error
+
+
+def _join(staged: Path, dataset: Path) -> None:
+    names = [path.name.removesuffix(FILE_ENDING) for path in sorted((staged / "labelsTr").glob(f"*{FILE_ENDING}"))]
+    for name in names:
+        if (dataset / "labelsTr" / f"{name}{FILE_ENDING}").exists():
+            raise CaseError(f"{dataset}: has a case {name} already")
+    splits_path = dataset / SPLITS_FILE
+    splits = read_splits(splits_path, _labelled(dataset)) if splits_path.exists() else None
+    json_path = dataset / "dataset.json"
+    description = read_json(json_path).get("description", "") if json_path.exists() else ""
+    for path in sorted(staged.rglob("*")):
+        if not path.is_dir():
+            target = dataset / path.relative_to(staged)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+    write_dataset_json(dataset, description)
+    if splits is not None:
+        write_splits(dataset, [{"train": [*fold["train"], *names], "val": fold["val"]} for fold in splits])
+
+
+def _labelled(dataset: Path) -> list[str]:
+    return [path.name.removesuffix(FILE_ENDING) for path in (dataset / "labelsTr").glob(f"*{FILE_ENDING}")]
