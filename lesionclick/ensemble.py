@@ -71,14 +71,20 @@ class Ensemble:
         self._networks: dict[int, torch.nn.Module] = {}
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "auto") -> "Ensemble":
+    def load(cls, folder: str | Path, device: str = "auto", folds: Sequence[str] | None = None) -> "Ensemble":
         """Checks a model folder; the networks themselves are read when first needed.
 
+        Args:
+            folder: a model folder, packed or not.
+            device: "auto", "cpu", "cuda" or "cuda:N".
+            folds: which networks to use, as in the folders' names: "0", "all"; None for every one.
+
         Raises:
-            ModelError: the folder is broken.
+            ModelError: the folder is broken or lacks a fold.
             DeviceError: no such device.
         """
-        return cls(ModelFolder.read(folder), resolve_device(device))
+        model = ModelFolder.read(folder)
+        return cls(model if folds is None else model.select(folds), resolve_device(device))
 
     @property
     def takes_clicks(self) -> bool:

@@ -5,6 +5,7 @@ fold_<n>/checkpoint_final.pth      as nnU-Net v2 trains it
 fold_<n>/weights.safetensors       as `pack` writes it, together with SHA256SUMS over every file of the folder
 """
 
+import dataclasses
 import hashlib
 import json
 import pickle
@@ -120,7 +121,7 @@ class ModelFolder:
 
         with _Weights(folds[0].path) as weights:
             stem = weights.shape("encoder.stem.convs.0.conv.weight")
-        channels = stem[1]
+        channels = stem[1] if len(stem) == 5 else 0
         if channels not in (2, 4):
             raise ModelError(f"{folds[0].path}: its network reads {channels} channels, expected 4, or 2 without clicks")
         try:
@@ -144,6 +145,18 @@ class ModelFolder:
         shapes = network.parameter_shapes(network.build_network(self.architecture, self.channels))
         return sum(int(np.prod(shape)) for shape in shapes.values())
 
+    def select(self, folds: Sequence[str]) -> "ModelFolder":
+        """The folder with some of its folds alone, named as in its folders' names: "0", "all".
+
+        Raises:
+            ModelError: there is no such fold.
+        """
+        by_name = {fold.path.parent.name.removeprefix("fold_"): fold for fold in self.folds}
+        for name in folds:
+            if name not in by_name:
+                raise ModelError(f"{self.path}: has no fold {name}, it has {', '.join(by_name)}")
+        return dataclasses.replace(self, folds=tuple(by_name[name] for name in folds))
+
     def load(self, fold: Fold, device: torch.device | str = "cpu") -> torch.nn.Module:
         """One network, ready for inference: float32, on a device.
 
@@ -164,7 +177,7 @@ class _Weights:
         self.path = path
 
     def __enter__(self) -> "_Weights":
-        self._state = {} if self.path.name == PACKED else _read_checkpoint(self.path)["network_weights"]
+        self._state = {} if self.path.name == PACKED else read_checkpoint(self.path)["network_weights"]
         self._file = _open_packed(self.path) if self.path.name == PACKED else None
         return self
 
@@ -216,7 +229,7 @@ def _describe(path: Path) -> Fold:
         if path.name == PACKED:
             stored = json.loads((_open_packed(path).metadata() or {})["lesionclick"])
         else:
-            checkpoint = _read_checkpoint(path)
+            checkpoint = read_checkpoint(path)
             stored = {
                 "configuration": checkpoint["init_args"]["configuration"],
                 "mirror_axes": checkpoint["inference_allowed_mirroring_axes"],
@@ -228,8 +241,12 @@ def _describe(path: Path) -> Fold:
         raise ModelError(f"{path}: {_reason(error)}") from error
 
 
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    """An nnU-Net checkpoint, without running code from it; its tensors stay on disk until they are used."""
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads an nnU-Net checkpoint without running code from it; its tensors stay on disk until they are used.
+
+    Raises:
+        ModelError: the file is missing, damaged, no checkpoint of nnU-Net v2, or names code to run.
+    """
     try:
         with torch.serialization.safe_globals(_NUMPY_TYPES):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

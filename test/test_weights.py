@@ -79,6 +79,13 @@ def test_any_folds_in_order(folds: tuple[int | str, ...], tmp_path: Path) -> Non
     assert [fold.path.parent.name for fold in model.folds] == [f"fold_{fold}" for fold in folds]
 
 
+def test_folds_can_be_selected(model_folder: Path) -> None:
+    model = ModelFolder.read(model_folder)
+    assert model.select(["1"]).folds == model.folds[1:]
+    with pytest.raises(ModelError, match="has no fold 7, it has 0, 1"):
+        model.select(["0", "7"])
+
+
 @pytest.mark.parametrize("channels", [2, 4])
 @pytest.mark.parametrize("organ_heads", [True, False])
 def test_with_and_without_clicks_and_organ_heads(channels: int, organ_heads: bool, tmp_path: Path) -> None:

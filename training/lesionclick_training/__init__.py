@@ -1,1 +1,1 @@
-"""Training for LesionClick on nnU-Net's extension points: clicks, misalignment, organ supervision, data and phantoms."""
+"""Training for LesionClick on nnU-Net's extension points: clicks, misalignment, organs, data and phantoms."""

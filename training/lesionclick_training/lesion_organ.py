@@ -7,6 +7,7 @@ of deep supervision, beside nnU-Net's own `decoder.seg_layers.<i>`; evaluation a
 from functools import partial
 
 import torch
+from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 from dynamic_network_architectures.building_blocks.unet_decoder import UNetDecoder
 from torch import nn
 
@@ -16,7 +17,7 @@ from lesionclick_training.nnunet_layout import ORGANS
 ORGAN_CLASSES = len(ORGANS) + 1  # none of them is 0
 
 
-def add_organ_heads(network: nn.Module) -> None:
+def add_organ_heads(network: ResidualEncoderUNet) -> None:
     """Gives a U-Net of nnU-Net heads for organs, 1x1x1 convolutions to 11 classes.
 
     While the network trains with deep supervision, each of its outputs, of shape (batch, 2, z, y, x), is followed along
@@ -24,15 +25,13 @@ def add_organ_heads(network: nn.Module) -> None:
     supervision, the outputs stay those of the lesions.
 
     Args:
-        network: a network with an nnU-Net decoder for lesions, such as `get_network_from_plans` returns; changed in
-            place.
+        network: for lesions alone, as nnU-Net builds it from plans; changed in place.
     """
     decoder = network.decoder
-    assert isinstance(decoder, UNetDecoder)
     decoder.organ_seg_layers = nn.ModuleList(
         type(head)(head.in_channels, ORGAN_CLASSES, kernel_size=1) for head in decoder.seg_layers
     )
-    network.initialize(decoder.organ_seg_layers)
+    decoder.organ_seg_layers.apply(network.initialize)
     for lesion_head, organ_head in zip(decoder.seg_layers, decoder.organ_seg_layers, strict=True):
         lesion_head.register_forward_hook(partial(_append_organs, decoder, organ_head))
 

@@ -40,6 +40,7 @@ ORGANS = (
 
 CT_SUFFIX, PET_SUFFIX, FILE_ENDING = "_0000", "_0001", ".nii.gz"
 SPLITS_FILE = "splits_final.json"
+CLICKS_FOLDER = "clicks"
 
 Splits = list[dict[str, list[str]]]
 
@@ -85,7 +86,7 @@ def write_dataset_json(dataset: Path, description: str = "") -> None:
     content = {
         "channel_names": {"0": "CT", "1": "PET"},
         "labels": {"background": 0, "tumor": 1},
-        "numTraining": len(list((dataset / "labelsTr").glob(f"*{FILE_ENDING}"))),
+        "numTraining": len(case_names(dataset)),
         "file_ending": FILE_ENDING,
         "name": dataset.name,
         "description": description,
@@ -177,12 +178,12 @@ def adding_cases(dataset: Path) -> Iterator[Path]:
 
 
 def _join(staged: Path, dataset: Path) -> None:
-    names = [path.name.removesuffix(FILE_ENDING) for path in sorted((staged / "labelsTr").glob(f"*{FILE_ENDING}"))]
+    names = case_names(staged)
     for name in names:
         if (dataset / "labelsTr" / f"{name}{FILE_ENDING}").exists():
             raise CaseError(f"{dataset}: has a case {name} already")
     splits_path = dataset / SPLITS_FILE
-    splits = read_splits(splits_path, _labelled(dataset)) if splits_path.exists() else None
+    splits = read_splits(splits_path, case_names(dataset)) if splits_path.exists() else None
     json_path = dataset / "dataset.json"
     description = read_json(json_path).get("description", "") if json_path.exists() else ""
     for path in sorted(staged.rglob("*")):
@@ -195,5 +196,6 @@ def _join(staged: Path, dataset: Path) -> None:
         write_splits(dataset, [{"train": [*fold["train"], *names], "val": fold["val"]} for fold in splits])
 
 
-def _labelled(dataset: Path) -> list[str]:
-    return [path.name.removesuffix(FILE_ENDING) for path in (dataset / "labelsTr").glob(f"*{FILE_ENDING}")]
+def case_names(dataset: Path) -> list[str]:
+    """Names of a dataset's cases, sorted: those that have a label."""
+    return sorted(path.name.removesuffix(FILE_ENDING) for path in (dataset / "labelsTr").glob(f"*{FILE_ENDING}"))

@@ -8,16 +8,15 @@ LESIONCLICK_ITERATIONS      training iterations an epoch, default 250
 LESIONCLICK_VAL_ITERATIONS  validation iterations an epoch, default 50
 LESIONCLICK_INITIAL_LR      initial learning rate, default 0.001, the published one, for fine-tuning; nnU-Net's own, for
                             networks that start from nothing, is 0.01
-LESIONCLICK_SEED            seed of weights, patches, augmentation and clicks, default none. Two trainings are alike only
-                            on one CPU with as many threads, and with nnUNet_n_proc_DA=0: nnU-Net leaves the seeds of
-                            its augmentation processes to chance
+LESIONCLICK_SEED            seed of weights, patches, augmentation and clicks, default none. Two trainings are alike,
+                            but for rounding, only on the CPU and with nnUNet_n_proc_DA=0, since nnU-Net leaves the
+                            seeds of its augmentation processes to chance
 """
 
 import json
 import math
 import os
 import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,7 +24,7 @@ import numpy as np
 import torch
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
-from batchgeneratorsv2.transforms.utils.deep_supervision_downsampling import DownsampleSegForDSTransform
+from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTransform
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
@@ -51,26 +50,34 @@ class LesionClickTrainer(nnUNetTrainer):
     encoding: ClassVar[Encoding | None] = None
     custom_probability: ClassVar[float] = 0.0
 
+    num_epochs: int
+    num_iterations_per_epoch: int
+    num_val_iterations_per_epoch: int
+
     def initialize(self) -> None:
         """Builds network, optimizer and loss, with the numbers that the environment gives.
 
         Raises:
             LesionClickError: a variable of the environment is not a number of its kind.
         """
-        self.num_epochs = _from_environment("LESIONCLICK_EPOCHS", self.num_epochs)
-        self.num_iterations_per_epoch = _from_environment("LESIONCLICK_ITERATIONS", self.num_iterations_per_epoch)
-        self.num_val_iterations_per_epoch = _from_environment(
+        self.num_epochs = _whole_number("LESIONCLICK_EPOCHS", self.num_epochs)
+        self.num_iterations_per_epoch = _whole_number("LESIONCLICK_ITERATIONS", self.num_iterations_per_epoch)
+        self.num_val_iterations_per_epoch = _whole_number(
             "LESIONCLICK_VAL_ITERATIONS", self.num_val_iterations_per_epoch
         )
-        self.initial_lr = _from_environment("LESIONCLICK_INITIAL_LR", INITIAL_LR)
+        self.initial_lr = _learning_rate("LESIONCLICK_INITIAL_LR", INITIAL_LR)
         if "LESIONCLICK_SEED" in os.environ:
-            _seed_everything(_from_environment("LESIONCLICK_SEED", 0, minimum=0) + self.local_rank)
+            _seed_everything(_whole_number("LESIONCLICK_SEED", 0, minimum=0) + self.local_rank)
         super().initialize()
         if self.device.type == "cpu":
             self._autocast_on_cpu()
 
     def _autocast_on_cpu(self) -> None:
-        """Lets the network compute in bfloat16 where the CPU can, which nnU-Net does on CUDA alone."""
+        """Lets the network compute in bfloat16 where the CPU can, which nnU-Net does on CUDA alone.
+
+        The weights stay channels first: with the channels last, which is a fifth faster, oneDNN's bfloat16 gradients of
+        kernels on small grids are at times NaN (torch 2.15).
+        """
         if torch.cpu._is_avx512_bf16_supported():
             self.network.forward = torch.autocast("cpu", torch.bfloat16)(self.network.forward)
             self.print_to_log_file("The network computes in bfloat16 where autocast allows it.")
@@ -110,35 +117,27 @@ class LesionClickTrainer(nnUNetTrainer):
         return loss
 
     @classmethod
-    def get_training_transforms(
-        cls,
-        patch_size: Any,
-        rotation_for_DA: Any,  # noqa: N803 (nnU-Net's name)
-        deep_supervision_scales: Sequence[Any],
-        mirror_axes: Any,
-        do_dummy_2d_data_aug: bool,
-        **arguments: Any,
-    ) -> BasicTransform:
-        """Misalignment, then nnU-Net's own augmentation, then clicks, drawn inside the finished patch.
+    def get_training_transforms(cls, *arguments: Any, **named_arguments: Any) -> BasicTransform:
+        """nnU-Net's augmentation, after misalignment and with clicks.
 
         nnU-Net's loader makes its batches of the shapes that come out: images of 4 channels.
         """
-        augmentation = nnUNetTrainer.get_training_transforms(
-            patch_size, rotation_for_DA, None, mirror_axes, do_dummy_2d_data_aug, **arguments
-        )
-        return ComposeTransforms([PETCTMisalignment(), augmentation, *cls._last_transforms(deep_supervision_scales)])
+        pipeline = nnUNetTrainer.get_training_transforms(*arguments, **named_arguments)
+        pipeline.transforms.insert(0, PETCTMisalignment())
+        return cls._with_clicks(pipeline)
 
     @classmethod
-    def get_validation_transforms(cls, deep_supervision_scales: Sequence[Any], **arguments: Any) -> BasicTransform:
-        """nnU-Net's own, then clicks, drawn as in training."""
-        own = nnUNetTrainer.get_validation_transforms(None, **arguments)
-        return ComposeTransforms([own, *cls._last_transforms(deep_supervision_scales)])
+    def get_validation_transforms(cls, *arguments: Any, **named_arguments: Any) -> BasicTransform:
+        """nnU-Net's own, with clicks drawn as in training."""
+        return cls._with_clicks(nnUNetTrainer.get_validation_transforms(*arguments, **named_arguments))
 
     @classmethod
-    def _last_transforms(cls, deep_supervision_scales: Sequence[Any]) -> list[BasicTransform]:
-        """Clicks need the segmentation at full resolution, so they come before it is scaled for deep supervision."""
-        clicks = [] if cls.encoding is None else [DrawClicks(cls.encoding, cls.custom_probability)]
-        return [*clicks, DownsampleSegForDSTransform(deep_supervision_scales)]
+    def _with_clicks(cls, pipeline: ComposeTransforms) -> ComposeTransforms:
+        """Draws clicks after all that changes the image, while label -1 still tells what lies outside of it."""
+        if cls.encoding is not None:
+            (end,) = (i for i, each in enumerate(pipeline.transforms) if isinstance(each, RemoveLabelTransform))
+            pipeline.transforms.insert(end, DrawClicks(cls.encoding, cls.custom_probability))
+        return pipeline
 
     def on_train_start(self) -> None:
         """Adds to plans.json and dataset.json, which make a model folder, how clicks are shown: prompt.json."""
@@ -154,15 +153,34 @@ class LesionClickTrainer(nnUNetTrainer):
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Says how to validate: nnU-Net's own sliding window knows of no clicks, the engine of `lesionclick` does."""
         self.print_to_log_file(
-            "Not validated on whole images: nnU-Net's validation gives no clicks. Do it with `lesionclick-train validate`."
+            "Not validated on whole images, since nnU-Net's validation gives no clicks:"
+            " `lesionclick-train validate` does it, with clicks."
         )
 
 
-def _from_environment[Number: (int, float)](name: str, default: Number, minimum: int | None = None) -> Number:
-    return default
+def _whole_number(name: str, default: int, minimum: int = 1) -> int:
+    """A setting from the environment, or its default."""
+    text = os.environ.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal() or int(text) < minimum:
+        raise LesionClickError(f"{name} is {text!r}, expected a whole number of at least {minimum}")
+    return int(text)
+
+
+def _learning_rate(name: str, default: float) -> float:
+    """A setting from the environment, or its default."""
+    text = os.environ.get(name, str(default))
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < 1:
+        raise LesionClickError(f"{name} is {text!r}, expected a number between 0 and 1")
+    return rate
 
 
 def _seed_everything(seed: int) -> None:
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 (the generator that nnU-Net draws from)
+    np.random.seed(seed)
     torch.manual_seed(seed)

@@ -21,7 +21,8 @@ from lesionclick.errors import CaseError
 from lesionclick.metrics import Metrics, auc, evaluate
 from lesionclick.session import Session
 from lesionclick_training.click_simulation import simulate_official
-from lesionclick_training.nnunet_layout import CT_SUFFIX, FILE_ENDING, PET_SUFFIX
+from lesionclick_training.nnunet_layout import CT_SUFFIX, FILE_ENDING, PET_SUFFIX, read_splits
+from lesionclick_training.phantom import Phantom
 
 logger = logging.getLogger("lesionclick")
 
@@ -97,6 +98,27 @@ def read_dataset(dataset: Path, names: Iterable[str], clicks: Path | None = None
             chosen = read_clicks(clicks / f"{name}_clicks.json", geometry.shape_zyx)
         arrays = sitk.GetArrayFromImage(ct).astype(np.float32), pet.astype(np.float32)
         yield Truth(Case(name, *arrays, geometry, chosen), lesion)
+
+
+def read_fold(splits: Path, names: Sequence[str], fold: int) -> list[str]:
+    """The validation cases of a fold.
+
+    Raises:
+        CaseError: the splits are missing, broken or have no such fold.
+    """
+    folds = read_splits(splits, names)
+    if fold >= len(folds):
+        raise CaseError(f"{splits}: has no fold {fold}, it has {len(folds)}")
+    return folds[fold]["val"]
+
+
+def truth_of_phantom(phantom: Phantom) -> Truth:
+    """A phantom as a case, with clicks simulated by the challenge's scheme (seed 42)."""
+    spacing = phantom.spacing_zyx[::-1]
+    geometry = Geometry(phantom.ct_zyx.shape[::-1], spacing, (0.0,) * 3, (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
+    clicks = simulate_official(phantom.pet_zyx, phantom.lesion_zyx > 0)
+    case = Case(f"{phantom.tracer}_{phantom.seed}", phantom.ct_zyx, phantom.pet_zyx, geometry, clicks)
+    return Truth(case, phantom.lesion_zyx)
 
 
 def _read(path: Path) -> sitk.Image:

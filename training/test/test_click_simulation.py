@@ -4,6 +4,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import ndimage, stats
+
+from lesionclick.clicks import Click
 from lesionclick_training.click_simulation import (
     challenge_background_clicks,
     challenge_tumor_clicks,
@@ -12,9 +15,6 @@ from lesionclick_training.click_simulation import (
     draw_count,
     simulate_official,
 )
-from scipy import ndimage, stats
-
-from lesionclick.clicks import Click
 
 NEIGHBOURS_26 = np.ones((3, 3, 3))
 TUMOR_SCHEMES = (challenge_tumor_clicks, custom_tumor_clicks)

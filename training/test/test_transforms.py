@@ -6,12 +6,12 @@ import torch
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from batchgeneratorsv2.transforms.utils.deep_supervision_downsampling import DownsampleSegForDSTransform
 from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTansform
-from lesionclick_training import click_simulation
-from lesionclick_training.click_drawing import DrawClicks
-from lesionclick_training.misalignment import PETCTMisalignment
 from scipy import ndimage, stats
 
 from lesionclick.clicks import EDTEncoding, Encoding, GaussianEncoding
+from lesionclick_training import click_simulation
+from lesionclick_training.click_drawing import DrawClicks
+from lesionclick_training.misalignment import PETCTMisalignment
 
 SHAPE = (20, 22, 24)
 SIGNIFICANCE = 0.001  # the seeds are fixed, so a test that passes once passes always

@@ -1,0 +1,259 @@
+"""The command line: `lesionclick-train convert | phantoms | preprocess | train | pretrained | validate`."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprint_dataset, preprocess_dataset
+from nnunetv2.run.run_training import run_training
+from tqdm import tqdm
+
+from lesionclick import log
+from lesionclick.ensemble import Ensemble
+from lesionclick.errors import CaseError, LesionClickError
+from lesionclick_training import trainers
+from lesionclick_training.click_simulation import simulate_official
+from lesionclick_training.convert_cli import convert_app
+from lesionclick_training.nnunet_layout import CLICKS_FOLDER, SPLITS_FILE, adding_cases, case_names
+from lesionclick_training.phantom import BASE, MORE, make_phantom, write_container_case, write_nnunet_case
+from lesionclick_training.plans import CONFIGURATION, PUBLISHED, SMALL, write_plans
+from lesionclick_training.pretrained import AUTOPET_STEM, write_pretrained
+from lesionclick_training.trainer import LesionClickTrainer
+from lesionclick_training.trainers import variants
+from lesionclick_training.validation import (
+    Truth,
+    read_dataset,
+    read_fold,
+    summarize,
+    truth_of_phantom,
+    validate,
+    write_rows,
+)
+
+PREFIX = f"{LesionClickTrainer.__name__}_"
+VARIANTS = {name.removeprefix(PREFIX): trainer for name, trainer in vars(variants).items() if name.startswith(PREFIX)}
+
+app = typer.Typer(
+    help="Trains the networks of LesionClick with nnU-Net.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(convert_app, name="convert")
+
+HELD_OUT_SEED = 9000
+"""Phantoms from this seed on are kept out of training."""
+
+
+class Plan(StrEnum):
+    """Sizes of networks."""
+
+    small = "small"
+    published = "published"
+
+
+class Device(StrEnum):
+    """Where a network is trained."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+PLANS = {Plan.small: SMALL, Plan.published: PUBLISHED}
+
+Dataset = Annotated[int, typer.Argument(help="Number of the dataset, XXX of DatasetXXX_Name.")]
+Root = Annotated[
+    Path, typer.Option(envvar="LESIONCLICK_ROOT", help="Folder with nnU-Net's raw, preprocessed and results.")
+]
+PlanOption = Annotated[Plan, typer.Option(help="Size of the network.")]
+Variant = Annotated[str, typer.Option(help=f"How clicks are shown: {', '.join(VARIANTS)}.")]
+Stem = Annotated[int, typer.Option(help="Dataset whose stem is taken from a MultiTalent checkpoint.")]
+
+
+@app.command("preprocess")
+def preprocess_command(
+    dataset: Dataset,
+    root: Root,
+    plan: PlanOption = Plan.published,
+    processes: Annotated[int, typer.Option(min=1, help="Cases at a time.")] = 2,
+) -> None:
+    """Takes a dataset's fingerprint, writes plans and preprocesses its cases, by nnU-Net."""
+    name = _find_dataset(root, dataset, "raw")
+    _set_paths(root)
+    extract_fingerprint_dataset(dataset, num_processes=processes)
+    raw, preprocessed = root / "raw" / name, root / "preprocessed" / name
+    for file in ("dataset.json", SPLITS_FILE):
+        if (raw / file).exists():
+            shutil.copyfile(raw / file, preprocessed / file)
+    plans = write_plans(preprocessed, PLANS[plan])
+    preprocess_dataset(dataset, plans.stem, [CONFIGURATION], [processes])
+    typer.echo(plans)
+
+
+@app.command("train")
+def train_command(
+    dataset: Dataset,
+    fold: Annotated[str, typer.Argument(help="Fold of the cross-validation, a number, or all.")],
+    variant: Variant,
+    root: Root,
+    plan: PlanOption = Plan.published,
+    pretrained: Annotated[
+        Path | None, typer.Option(help="Checkpoint to start from: MultiTalent's, or of a training of this project.")
+    ] = None,
+    stem: Stem = AUTOPET_STEM,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.cuda,
+    epochs: Annotated[int | None, typer.Option(envvar="LESIONCLICK_EPOCHS", min=1)] = None,
+    iterations: Annotated[int | None, typer.Option(envvar="LESIONCLICK_ITERATIONS", min=1, help="An epoch.")] = None,
+    val_iterations: Annotated[
+        int | None, typer.Option(envvar="LESIONCLICK_VAL_ITERATIONS", min=1, help="An epoch.")
+    ] = None,
+    initial_lr: Annotated[
+        float | None,
+        typer.Option(envvar="LESIONCLICK_INITIAL_LR", help="Default 0.001; from fresh weights 0.01 is usual."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(envvar="LESIONCLICK_SEED", min=0)] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the latest checkpoint.")] = False,
+) -> None:
+    """Trains one network by nnU-Net; prints its model folder."""
+    trainer = _trainer(variant)
+    name = _find_dataset(root, dataset, "preprocessed")
+    plans = _find_plans(root, name, plan)
+    _set_paths(root)
+    settings = {"EPOCHS": epochs, "ITERATIONS": iterations, "VAL_ITERATIONS": val_iterations}
+    for key, value in {**settings, "INITIAL_LR": initial_lr, "SEED": seed}.items():
+        if value is not None:
+            os.environ[f"LESIONCLICK_{key}"] = str(value)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = None
+        if pretrained is not None:
+            weights = str(Path(folder) / "pretrained.pth")
+            write_pretrained(pretrained, plans, trainer, Path(weights), stem)
+        run_training(
+            str(dataset),
+            CONFIGURATION,
+            fold,
+            trainer.__name__,
+            plans.stem,
+            pretrained_weights=weights,
+            continue_training=resume,
+            device=torch.device(device),
+        )
+    typer.echo(root / "results" / name / f"{trainer.__name__}__{plans.stem}__{CONFIGURATION}")
+
+
+@app.command("pretrained")
+def pretrained_command(
+    checkpoint: Annotated[Path, typer.Argument(help="MultiTalent's, or of a training of this project.")],
+    out: Annotated[Path, typer.Argument(help="The file to write, for nnU-Net's option -pretrained_weights.")],
+    dataset: Dataset,
+    variant: Variant,
+    root: Root,
+    plan: PlanOption = Plan.published,
+    stem: Stem = AUTOPET_STEM,
+) -> None:
+    """Makes a checkpoint that nnU-Net's own training command can start from."""
+    plans = _find_plans(root, _find_dataset(root, dataset, "preprocessed"), plan)
+    write_pretrained(checkpoint, plans, _trainer(variant), out, stem)
+
+
+@app.command("phantoms")
+def phantoms_command(
+    out: Annotated[Path, typer.Argument(help="DatasetXXX_Name, or with --container a folder of cases.")],
+    count: Annotated[int, typer.Option(min=1, help="How many.")],
+    first_seed: Annotated[int, typer.Option(min=0, help="The first one's; the others' follow.")] = 0,
+    more: Annotated[bool, typer.Option("--more", help="Draws from the population for more data.")] = False,
+    spacing: Annotated[float, typer.Option(min=1, max=20, help="Of the voxels, mm.")] = 5.0,
+    container: Annotated[
+        bool, typer.Option("--container", help="Grand Challenge layout, with truth and simulated clicks.")
+    ] = False,
+) -> None:
+    """Makes digital phantoms: whole-body PET/CT with lesion and organ labels."""
+    population, prefix = (MORE, "more") if more else (BASE, "base")
+    with contextlib.nullcontext(out) if container else adding_cases(out) as folder:
+        for seed in tqdm(range(first_seed, first_seed + count), unit="phantom", disable=None):
+            phantom = make_phantom(seed, spacing_zyx=(spacing,) * 3, population=population)
+            name = f"{prefix}_{phantom.tracer.lower()}_{seed:05d}"
+            if container:
+                clicks = simulate_official(phantom.pet_zyx, phantom.lesion_zyx > 0)
+                write_container_case(phantom, folder / name, clicks)
+            else:
+                write_nnunet_case(phantom, folder, name)
+    typer.echo(f"{out}: {count} phantoms")
+
+
+@app.command("validate")
+def validate_command(
+    model: Annotated[Path, typer.Argument(help="A model folder.")],
+    dataset: Annotated[Path | None, typer.Option(help="DatasetXXX_Name, in nnU-Net's raw folder.")] = None,
+    fold: Annotated[int | None, typer.Option(min=0, help="One fold's network on its validation cases.")] = None,
+    splits: Annotated[Path | None, typer.Option(help="Which cases those are; DATASET/splits_final.json.")] = None,
+    clicks: Annotated[Path | None, typer.Option(help="Official clicks; DATASET/clicks where it is there.")] = None,
+    phantoms: Annotated[int | None, typer.Option(min=1, help="So many phantoms instead of a dataset.")] = None,
+    first_seed: Annotated[int, typer.Option(min=0, help="Of the phantoms.")] = HELD_OUT_SEED,
+    out: Annotated[Path | None, typer.Option(help="A .csv to write, a line a case and number of clicks.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    mirroring: Annotated[bool, typer.Option(help="Average over mirrored inputs.")] = True,
+) -> None:
+    """Prints Dice, false positive and false negative volume at 0, 3, 7 and 10 clicks a label."""
+    if (dataset is None) == (phantoms is None):
+        raise typer.BadParameter("expected one of --dataset and --phantoms")
+    ensemble = Ensemble.load(model, device, folds=None if fold is None else [str(fold)])
+    truths: Iterator[Truth]
+    if dataset is None:
+        truths = (truth_of_phantom(make_phantom(first_seed + index)) for index in range(phantoms or 0))
+    else:
+        names = case_names(dataset)
+        if fold is not None:
+            names = read_fold(splits or dataset / SPLITS_FILE, names, fold)
+        if clicks is None and (dataset / CLICKS_FOLDER).is_dir():
+            clicks = dataset / CLICKS_FOLDER
+        truths = read_dataset(dataset, names, clicks)
+    rows = validate(ensemble, truths, mirroring=mirroring)
+    typer.echo(summarize(list(rows) if out is None else write_rows(rows, out)))
+
+
+def _trainer(variant: str) -> type[LesionClickTrainer]:
+    if variant not in VARIANTS:
+        raise typer.BadParameter(f"{variant!r} is none of {', '.join(VARIANTS)}", param_hint="--variant")
+    return VARIANTS[variant]
+
+
+def _find_dataset(root: Path, number: int, kind: str) -> str:
+    """The name of the one dataset of a number in a folder of nnU-Net's."""
+    pattern = f"Dataset{number:03d}_*"
+    found = sorted((root / kind).glob(pattern))
+    if len(found) != 1:
+        raise CaseError(f"{root / kind}: holds {len(found)} folders {pattern}, expected one")
+    return found[0].name
+
+
+def _find_plans(root: Path, dataset: str, plan: Plan) -> Path:
+    path = root / "preprocessed" / dataset / f"{PLANS[plan].plans_name}.json"
+    if not path.is_file():
+        raise CaseError(f"{path}: is missing, expected what `lesionclick-train preprocess --plan {plan}` writes")
+    return path
+
+
+def _set_paths(root: Path) -> None:
+    """Tells nnU-Net, which reads its environment whenever it needs a path, where all is."""
+    folders = {kind: str(root.resolve() / kind) for kind in ("raw", "preprocessed", "results")}
+    for kind, folder in {**folders, "extTrainer": os.pathsep.join(trainers.__path__)}.items():
+        os.environ[f"nnUNet_{kind}"] = folder
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command; an error that the user can mend becomes one sentence on stderr and exit code 2."""
+    log.to_stderr()
+    try:
+        app(arguments)
+    except LesionClickError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,152 @@
+"""nnU-Net plans with a network of a given size, for a dataset whose fingerprint nnU-Net has taken.
+
+nnU-Net's planner fits patch and network to the memory of a GPU; here they are given, and all else is as it writes it.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape
+
+from lesionclick.errors import CaseError
+
+CONFIGURATION = "3d_fullres"
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """Size of a residual U-Net and of what it sees.
+
+    Attributes:
+        plans_name: name of the plans file, nnU-Net's option -p.
+        spacing: of the network's grid in mm, z, y, x.
+        patch: voxels, z, y, x; multiples of 2 to the number of stages less one.
+        features: channels of each stage, finest first; three stages or more, since nnU-Net's deep supervision gives the
+            coarsest output no weight.
+        blocks: residual blocks of each stage.
+        batch_size: samples a training step.
+    """
+
+    plans_name: str
+    spacing: tuple[float, float, float]
+    patch: tuple[int, int, int]
+    features: tuple[int, ...]
+    blocks: tuple[int, ...]
+    batch_size: int = 2
+
+
+SMALL = NetworkPlan(
+    plans_name="LesionClickSmallPlans",
+    spacing=(5.0, 5.0, 5.0),
+    patch=(64, 64, 64),
+    features=(8, 16, 32, 64),
+    blocks=(1, 2, 2, 2),
+)
+
+# arXiv 2508.21680 and the published plans
+PUBLISHED = NetworkPlan(
+    plans_name="LesionClickPublishedPlans",
+    spacing=(3.0, 2.0364201, 2.0364201),
+    patch=(192, 192, 192),
+    features=(32, 64, 128, 256, 320, 320),
+    blocks=(1, 3, 4, 6, 6, 6),
+)
+
+
+def write_plans(preprocessed: Path, plan: NetworkPlan) -> Path:
+    """Writes the plans of a dataset for `nnUNetv2_preprocess` and `nnUNetv2_train`.
+
+    Args:
+        preprocessed: the dataset's folder of preprocessed data, with nnU-Net's dataset_fingerprint.json.
+        plan: what to train.
+
+    Returns:
+        The file, <plans_name>.json in that folder.
+
+    Raises:
+        CaseError: no case of the dataset has a lesion, so that no intensities to normalise with are known.
+    """
+    path = preprocessed / f"{plan.plans_name}.json"
+    fingerprint_path = preprocessed / "dataset_fingerprint.json"
+    fingerprint = json.loads(fingerprint_path.read_text())
+    intensities = fingerprint["foreground_intensity_properties_per_channel"]
+    if not all(math.isfinite(value) for channel in intensities.values() for value in channel.values()):
+        raise CaseError(f"{fingerprint_path}: holds no intensities of lesions, expected a lesion in some case")
+    path.write_text(json.dumps(make_plans(preprocessed.name, fingerprint, plan), indent=1) + "\n")
+    return path
+
+
+def make_plans(dataset_name: str, fingerprint: dict[str, Any], plan: NetworkPlan) -> dict[str, Any]:
+    """The content of a plans file.
+
+    Args:
+        dataset_name: DatasetXXX_Name.
+        fingerprint: of that dataset, as nnU-Net's extractor takes it; the intensities are those of lesion voxels.
+        plan: what to train.
+    """
+    spacings, shapes = fingerprint["spacings"], fingerprint["shapes_after_crop"]
+    resampled = [compute_new_shape(shape, old, plan.spacing) for shape, old in zip(shapes, spacings, strict=True)]
+    return {
+        "dataset_name": dataset_name,
+        "plans_name": plan.plans_name,
+        "original_median_spacing_after_transp": np.median(spacings, axis=0).tolist(),
+        "original_median_shape_after_transp": np.median(shapes, axis=0).round().astype(int).tolist(),
+        "image_reader_writer": "SimpleITKIO",
+        "transpose_forward": [0, 1, 2],
+        "transpose_backward": [0, 1, 2],
+        "configurations": {CONFIGURATION: _configuration(plan, np.median(resampled, axis=0).tolist())},
+        "experiment_planner_used": "lesionclick_training",
+        "label_manager": "LabelManager",
+        "foreground_intensity_properties_per_channel": fingerprint["foreground_intensity_properties_per_channel"],
+    }
+
+
+def _configuration(plan: NetworkPlan, median_shape: list[float]) -> dict[str, Any]:
+    resampling = "resample_data_or_seg_to_shape"
+    arguments = {"is_seg": False, "order_z": 0, "force_separate_z": None}
+    return {
+        "data_identifier": f"{plan.plans_name}_{CONFIGURATION}",
+        "preprocessor_name": "DefaultPreprocessor",
+        "batch_size": plan.batch_size,
+        "patch_size": list(plan.patch),
+        "median_image_size_in_voxels": median_shape,
+        "spacing": list(plan.spacing),
+        "normalization_schemes": ["CTNormalization", "CTNormalization"],  # CT and PET alike, arXiv 2508.21680
+        "use_mask_for_norm": [False, False],
+        "resampling_fn_data": resampling,
+        "resampling_fn_data_kwargs": {**arguments, "order": 3},
+        "resampling_fn_seg": resampling,
+        "resampling_fn_seg_kwargs": {**arguments, "is_seg": True, "order": 1},
+        "resampling_fn_probabilities": resampling,
+        "resampling_fn_probabilities_kwargs": {**arguments, "order": 1},
+        "architecture": _architecture(plan),
+        "batch_dice": False,
+    }
+
+
+def _architecture(plan: NetworkPlan) -> dict[str, Any]:
+    stages = len(plan.features)
+    return {
+        "network_class_name": "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet",
+        "arch_kwargs": {
+            "n_stages": stages,
+            "features_per_stage": list(plan.features),
+            "conv_op": "torch.nn.modules.conv.Conv3d",
+            "kernel_sizes": [[3, 3, 3]] * stages,
+            "strides": [[1, 1, 1], *[[2, 2, 2]] * (stages - 1)],
+            "n_blocks_per_stage": list(plan.blocks),
+            "n_conv_per_stage_decoder": [1] * (stages - 1),
+            "conv_bias": True,
+            "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+            "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+        },
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+    }
