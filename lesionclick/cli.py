@@ -146,10 +146,15 @@ def overview_command(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command; an error that the user can mend becomes one sentence on stderr and exit code 2."""
+    """Runs `lesionclick`."""
+    run(app, arguments)
+
+
+def run(commands: typer.Typer, arguments: Sequence[str] | None = None) -> None:
+    """Runs a command line; an error that the user can mend becomes one sentence on stderr and exit code 2."""
     log.to_stderr()
     try:
-        app(arguments)
+        commands(arguments)
     except LesionClickError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

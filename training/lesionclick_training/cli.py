@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -16,9 +15,9 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerp
 from nnunetv2.run.run_training import run_training
 from tqdm import tqdm
 
-from lesionclick import log
+from lesionclick.cli import run
 from lesionclick.ensemble import Ensemble
-from lesionclick.errors import CaseError, LesionClickError
+from lesionclick.errors import CaseError
 from lesionclick_training import trainers
 from lesionclick_training.click_simulation import simulate_official
 from lesionclick_training.convert_cli import convert_app
@@ -250,10 +249,5 @@ def _set_paths(root: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command; an error that the user can mend becomes one sentence on stderr and exit code 2."""
-    log.to_stderr()
-    try:
-        app(arguments)
-    except LesionClickError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    """Runs `lesionclick-train`."""
+    run(app, arguments)
