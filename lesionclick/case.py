@@ -166,14 +166,16 @@ def _silent_native_code() -> Iterator[None]:
         os.close(kept)
 
 
-def require_same_grid(first: Geometry, second: Geometry, names: tuple[str, str], paths: tuple[Path, Path]) -> None:
-    """Raises CaseError, with both values, where two images' grids differ by more than GRID_TOLERANCE."""
+def require_same_grid(
+    first: Geometry, second: Geometry, names: tuple[str, str], places: tuple[Path | str, Path | str]
+) -> None:
+    """Raises CaseError, with both values and their places, where two grids differ by more than GRID_TOLERANCE."""
     for quantity in ("size", "spacing", "origin", "direction"):
         of_first, of_second = getattr(first, quantity), getattr(second, quantity)
         if np.abs(np.subtract(of_first, of_second)).max() > GRID_TOLERANCE:
             raise CaseError(
-                f"{names[0]} and {names[1]} are on different grids: {quantity} is {_numbers(of_first)} in {paths[0]} "
-                f"and {_numbers(of_second)} in {paths[1]}"
+                f"{names[0]} and {names[1]} are on different grids: {quantity} is {_numbers(of_first)} in {places[0]} "
+                f"and {_numbers(of_second)} in {places[1]}"
             )
 
 
@@ -195,7 +197,7 @@ def read_mask(path: Path, geometry: Geometry) -> np.ndarray:
     if not path.is_file():
         raise CaseError(f"{path}: the mask is missing")
     mask_zyx, mask_geometry = _read_image(path)
-    require_same_grid(geometry, mask_geometry, ("CT", "mask"), (Path("the case"), path))
+    require_same_grid(geometry, mask_geometry, ("CT", "mask"), ("the case", path))
     if not np.isin(mask_zyx, (0, 1)).all():
         raise CaseError(f"{path}: holds values other than 0 and 1")
     return mask_zyx.astype(np.uint8)

@@ -128,8 +128,8 @@ def overview_command(
     path = mask_path(case, output)
     mask = read_mask(path, case.geometry)
     panels = [overview.Panel("PET, predicted lesions", mask, case.clicks)]
-    labels, count = components(mask)
-    volume = np.count_nonzero(labels) * math.prod(case.geometry.spacing) / 1000
+    _, count = components(mask)
+    volume = np.count_nonzero(mask) * math.prod(case.geometry.spacing) / 1000
     typer.echo(f"{count} lesions, {volume:.1f} ml")
     truth_path = input / TRUTH_FILE
     if truth_path.exists():

@@ -58,6 +58,11 @@ class Fold:
     mirror_axes: tuple[int, ...]
     trainer: str
 
+    @property
+    def name(self) -> str:
+        """What stands behind "fold_" in its folder's name: a number or "all"."""
+        return self.path.parent.name.removeprefix("fold_")
+
 
 @dataclass(frozen=True)
 class ModelFolder:
@@ -67,6 +72,7 @@ class ModelFolder:
         path: the folder.
         folds: its networks, in order of their number.
         channels: the networks' input channels, 4 or, without clicks, 2.
+        parameters: number of parameters of one network.
         patch: size of the sliding window, voxels, in the order of the network's axes.
         architecture: the plans' entry of that name.
         preprocessing: the way to the networks' grid and back.
@@ -77,6 +83,7 @@ class ModelFolder:
     path: Path
     folds: tuple[Fold, ...]
     channels: int
+    parameters: int
     patch: tuple[int, ...]
     architecture: Mapping[str, Any]
     preprocessing: Preprocessing
@@ -101,7 +108,8 @@ class ModelFolder:
         packed = [path for path in paths if path.name == PACKED]
         if packed:
             _verify_sums(folder, [folder / "plans.json", folder / "dataset.json", *packed])
-        folds = tuple(_describe(path) for path in paths)
+        opened = [_Weights(path) for path in paths]
+        folds = tuple(weights.describe() for weights in opened)
         names = {fold.configuration for fold in folds}
         if len(names) > 1:
             raise ModelError(f"{folder}: its folds were trained with different configurations: {sorted(names)}")
@@ -119,8 +127,7 @@ class ModelFolder:
             raise ModelError(f"{plans_path}: {_reason(error)}") from error
         _check_dataset(folder / "dataset.json", dataset)
 
-        with _Weights(folds[0].path) as weights:
-            stem = weights.shape("encoder.stem.convs.0.conv.weight")
+        stem = opened[0].shape("encoder.stem.convs.0.conv.weight")
         channels = stem[1] if len(stem) == 5 else 0
         if channels not in (2, 4):
             raise ModelError(f"{folds[0].path}: its network reads {channels} channels, expected 4, or 2 without clicks")
@@ -128,22 +135,16 @@ class ModelFolder:
             skeleton = network.build_network(architecture, channels)
         except (KeyError, TypeError, ValueError, IndexError, AssertionError, RuntimeError) as error:
             raise ModelError(f"{plans_path}: {_reason(error)}") from error
-        for fold in folds:
-            with _Weights(fold.path) as weights:
-                weights.require(skeleton, plans_path)
+        for fold, weights in zip(folds, opened, strict=True):
+            weights.require(skeleton, plans_path)
             if not set(fold.mirror_axes) <= {0, 1, 2}:
                 raise ModelError(f"{fold.path}: mirrors along the axes {fold.mirror_axes}, expected some of 0, 1, 2")
 
         prompt = folder / "prompt.json"
         encoding = encoding_from_json(_read_json(prompt), prompt) if prompt.exists() else EDTEncoding()
         description = str(dataset.get("description", ""))
-        return cls(folder, folds, channels, patch, architecture, preprocessing, encoding, description)
-
-    @property
-    def parameters(self) -> int:
-        """Number of parameters of one network."""
-        shapes = network.parameter_shapes(network.build_network(self.architecture, self.channels))
-        return sum(int(np.prod(shape)) for shape in shapes.values())
+        parameters = sum(parameter.numel() for parameter in skeleton.parameters())
+        return cls(folder, folds, channels, parameters, patch, architecture, preprocessing, encoding, description)
 
     def select(self, folds: Sequence[str]) -> "ModelFolder":
         """The folder with some of its folds alone, named as in its folders' names: "0", "all".
@@ -151,7 +152,7 @@ class ModelFolder:
         Raises:
             ModelError: there is no such fold.
         """
-        by_name = {fold.path.parent.name.removeprefix("fold_"): fold for fold in self.folds}
+        by_name = {fold.name: fold for fold in self.folds}
         for name in folds:
             if name not in by_name:
                 raise ModelError(f"{self.path}: has no fold {name}, it has {', '.join(by_name)}")
@@ -164,8 +165,8 @@ class ModelFolder:
             ModelError: the file changed since the folder was read.
         """
         result = network.build_network(self.architecture, self.channels)
-        with _Weights(fold.path) as weights:
-            values = {name: weights[name].to(device, torch.float32) for name in network.parameter_shapes(result)}
+        weights = _Weights(fold.path)
+        values = {name: weights[name].to(device, torch.float32) for name in network.parameter_shapes(result)}
         network.set_weights(result, values)
         return result
 
@@ -175,15 +176,28 @@ class _Weights:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = _open_packed(path) if path.name == PACKED else None
+        self._checkpoint = {} if path.name == PACKED else read_checkpoint(path)
 
-    def __enter__(self) -> "_Weights":
-        self._state = {} if self.path.name == PACKED else read_checkpoint(self.path)["network_weights"]
-        self._file = _open_packed(self.path) if self.path.name == PACKED else None
-        return self
+    def describe(self) -> Fold:
+        """The file's metadata."""
+        try:
+            if self._file is not None:
+                stored = json.loads((self._file.metadata() or {})["lesionclick"])
+            else:
+                stored = {
+                    "configuration": self._checkpoint["init_args"]["configuration"],
+                    "mirror_axes": self._checkpoint["inference_allowed_mirroring_axes"],
+                    "trainer": self._checkpoint.get("trainer_name", "unknown"),
+                }
+            mirror_axes = tuple(int(axis) for axis in stored["mirror_axes"] or ())
+            return Fold(self.path, str(stored["configuration"]), mirror_axes, str(stored["trainer"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{self.path}: {_reason(error)}") from error
 
-    def __exit__(self, *_: object) -> None:
-        self._state = {}
-        self._file = None
+    @property
+    def _state(self) -> dict[str, torch.Tensor]:
+        return self._checkpoint["network_weights"]
 
     def names(self) -> Iterable[str]:
         return self._file.keys() if self._file is not None else self._state.keys()
@@ -221,24 +235,6 @@ def _find_weights(folder: Path) -> list[Path]:
             raise ModelError(f"{fold_folder}: holds {len(found)} of {CHECKPOINT} and {PACKED}, expected one")
         paths.append(found[0])
     return paths
-
-
-def _describe(path: Path) -> Fold:
-    """The metadata of one fold's file."""
-    try:
-        if path.name == PACKED:
-            stored = json.loads((_open_packed(path).metadata() or {})["lesionclick"])
-        else:
-            checkpoint = read_checkpoint(path)
-            stored = {
-                "configuration": checkpoint["init_args"]["configuration"],
-                "mirror_axes": checkpoint["inference_allowed_mirroring_axes"],
-                "trainer": checkpoint.get("trainer_name", "unknown"),
-            }
-        mirror_axes = tuple(int(axis) for axis in stored["mirror_axes"] or ())
-        return Fold(path, str(stored["configuration"]), mirror_axes, str(stored["trainer"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: {_reason(error)}") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -417,7 +413,7 @@ def describe(model: ModelFolder) -> str:
     rows = {
         "model": str(model.path),
         "description": model.description or "none",
-        "folds": ", ".join(fold.path.parent.name.removeprefix("fold_") for fold in model.folds),
+        "folds": ", ".join(fold.name for fold in model.folds),
         "parameters": f"{model.parameters:,} a network",
         "patch": f"{' x '.join(map(str, model.patch))} voxels",
         "spacing": f"{' x '.join(f'{value:g}' for value in model.preprocessing.spacing)} mm",
@@ -433,8 +429,8 @@ def describe(model: ModelFolder) -> str:
 def _storage(folds: Iterable[Fold]) -> str:
     types = set()
     for fold in folds:
-        with _Weights(fold.path) as weights:
-            types |= {str(weights[name].dtype).removeprefix("torch.") for name in weights.names()}
+        weights = _Weights(fold.path)
+        types |= {str(weights[name].dtype).removeprefix("torch.") for name in weights.names()}
     names = sorted({fold.path.name for fold in folds})
     size = sum(fold.path.stat().st_size for fold in folds)
     return f"{', '.join(names)} ({', '.join(sorted(types))}), {size / 1e6:.1f} MB"

@@ -181,8 +181,7 @@ def phantoms_command(
             phantom = make_phantom(seed, spacing_zyx=(spacing,) * 3, population=population)
             name = f"{prefix}_{phantom.tracer.lower()}_{seed:05d}"
             if container:
-                clicks = simulate_official(phantom.pet_zyx, phantom.lesion_zyx > 0)
-                write_container_case(phantom, folder / name, clicks)
+                write_container_case(phantom, folder / name, simulate_official(phantom.pet_zyx, phantom.lesion_zyx))
             else:
                 write_nnunet_case(phantom, folder, name)
     typer.echo(f"{out}: {count} phantoms")

@@ -141,7 +141,7 @@ def simulate_official(
 
     Args:
         pet_zyx: uptake on the image's own grid, 0 where there is no image.
-        lesion_zyx: bool, the true lesions.
+        lesion_zyx: the true lesions, 0 and 1 of any type.
         seed: of the generator; the challenge's is 42.
         budget: the most clicks of each label.
 
@@ -149,6 +149,7 @@ def simulate_official(
         The tumour clicks, then the background clicks.
     """
     generator = np.random.default_rng(seed)
+    lesion_zyx = lesion_zyx > 0
     drawn: tuple[tuple[Label, np.ndarray], ...] = (
         ("tumor", challenge_tumor_clicks(lesion_zyx, budget, generator)),
         ("background", challenge_background_clicks(pet_zyx, lesion_zyx, budget, generator)),

@@ -26,6 +26,7 @@ from lesionclick.clicks import Click, read_clicks, write_clicks
 from lesionclick.errors import CaseError
 from lesionclick_training.images import geometry_of_file, read_label
 from lesionclick_training.nnunet_layout import (
+    CLICKS_ENDING,
     CLICKS_FOLDER,
     CT_SUFFIX,
     FILE_ENDING,
@@ -41,7 +42,6 @@ from lesionclick_training.nnunet_layout import (
 from lesionclick_training.organs import read_organs
 
 TRACER_PREFIXES = ("fdg_", "psma_")
-CLICKS_ENDING = "_clicks.json"
 
 
 def convert_autopet(

@@ -40,7 +40,7 @@ ORGANS = (
 
 CT_SUFFIX, PET_SUFFIX, FILE_ENDING = "_0000", "_0001", ".nii.gz"
 SPLITS_FILE = "splits_final.json"
-CLICKS_FOLDER = "clicks"
+CLICKS_FOLDER, CLICKS_ENDING = "clicks", "_clicks.json"
 
 Splits = list[dict[str, list[str]]]
 
@@ -62,6 +62,21 @@ def write_label(path: Path, label: np.ndarray, reference: sitk.Image) -> None:
     image.SetDirection(direction.ravel().tolist())
     path.parent.mkdir(parents=True, exist_ok=True)
     sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def read_lesions(path: Path) -> np.ndarray:
+    """The lesions of a label, of two channels or plain: uint8 of shape (z, y, x), 0 and 1.
+
+    Raises:
+        CaseError: the file is missing or is not an image.
+    """
+    if not path.is_file():
+        raise CaseError(f"{path}: the file is missing, expected a label")
+    try:
+        label = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    except RuntimeError:
+        raise CaseError(f"{path}: is not an image that can be read") from None
+    return ((label[0] if label.ndim == 4 else label) == 1).astype(np.uint8)
 
 
 def write_case(dataset: Path, name: str, ct: sitk.Image, pet: sitk.Image, label: np.ndarray) -> None:

@@ -21,7 +21,15 @@ from lesionclick.errors import CaseError
 from lesionclick.metrics import Metrics, auc, evaluate
 from lesionclick.session import Session
 from lesionclick_training.click_simulation import simulate_official
-from lesionclick_training.nnunet_layout import CT_SUFFIX, FILE_ENDING, PET_SUFFIX, read_splits
+from lesionclick_training.images import read_image
+from lesionclick_training.nnunet_layout import (
+    CLICKS_ENDING,
+    CT_SUFFIX,
+    FILE_ENDING,
+    PET_SUFFIX,
+    read_lesions,
+    read_splits,
+)
 from lesionclick_training.phantom import Phantom
 
 logger = logging.getLogger("lesionclick")
@@ -84,18 +92,17 @@ def read_dataset(dataset: Path, names: Iterable[str], clicks: Path | None = None
         CaseError: a file is missing, cannot be read or does not fit the others.
     """
     for name in names:
-        ct = _read(dataset / "imagesTr" / f"{name}{CT_SUFFIX}{FILE_ENDING}")
-        pet = sitk.GetArrayFromImage(_read(dataset / "imagesTr" / f"{name}{PET_SUFFIX}{FILE_ENDING}"))
+        ct = read_image(dataset / "imagesTr" / f"{name}{CT_SUFFIX}{FILE_ENDING}")
+        pet = sitk.GetArrayFromImage(read_image(dataset / "imagesTr" / f"{name}{PET_SUFFIX}{FILE_ENDING}"))
         label_path = dataset / "labelsTr" / f"{name}{FILE_ENDING}"
-        label = sitk.GetArrayFromImage(_read(label_path))
-        lesion = ((label[0] if label.ndim == 4 else label) == 1).astype(np.uint8)
+        lesion = read_lesions(label_path)
         geometry = Geometry.of(ct)
         if not lesion.shape == pet.shape == geometry.shape_zyx:
             raise CaseError(f"{label_path}: label, CT and PET of the case differ in size")
         if clicks is None:
-            chosen = simulate_official(pet, lesion > 0)
+            chosen = simulate_official(pet, lesion)
         else:
-            chosen = read_clicks(clicks / f"{name}_clicks.json", geometry.shape_zyx)
+            chosen = read_clicks(clicks / f"{name}{CLICKS_ENDING}", geometry.shape_zyx)
         arrays = sitk.GetArrayFromImage(ct).astype(np.float32), pet.astype(np.float32)
         yield Truth(Case(name, *arrays, geometry, chosen), lesion)
 
@@ -116,18 +123,9 @@ def truth_of_phantom(phantom: Phantom) -> Truth:
     """A phantom as a case, with clicks simulated by the challenge's scheme (seed 42)."""
     spacing = phantom.spacing_zyx[::-1]
     geometry = Geometry(phantom.ct_zyx.shape[::-1], spacing, (0.0,) * 3, (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
-    clicks = simulate_official(phantom.pet_zyx, phantom.lesion_zyx > 0)
+    clicks = simulate_official(phantom.pet_zyx, phantom.lesion_zyx)
     case = Case(f"{phantom.tracer}_{phantom.seed}", phantom.ct_zyx, phantom.pet_zyx, geometry, clicks)
     return Truth(case, phantom.lesion_zyx)
-
-
-def _read(path: Path) -> sitk.Image:
-    if not path.is_file():
-        raise CaseError(f"{path}: the file is missing")
-    try:
-        return sitk.ReadImage(str(path))
-    except RuntimeError:
-        raise CaseError(f"{path}: is not an image that can be read") from None
 
 
 def mean(values: Iterable[float]) -> float:
