@@ -23,6 +23,7 @@ from lesionclick.case import (
     write_mask,
     write_probabilities,
 )
+from lesionclick.engine import Backend, Precision
 from lesionclick.ensemble import Ensemble
 from lesionclick.errors import LesionClickError
 from lesionclick.log import stage
@@ -58,6 +59,12 @@ def predict_command(
     output: Annotated[Path, typer.Option(envvar="LESIONCLICK_OUTPUT", help="Where the mask goes, same layout.")],
     model: Annotated[Path, typer.Option(envvar="LESIONCLICK_MODEL", help="A model folder.")],
     device: Annotated[str, typer.Option(envvar="LESIONCLICK_DEVICE", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    backend: Annotated[
+        Backend, typer.Option(envvar="LESIONCLICK_BACKEND", help="What computes; auto: openvino on the CPU.")
+    ] = Backend.auto,
+    precision: Annotated[
+        Precision, typer.Option(envvar="LESIONCLICK_PRECISION", help="Of the networks; auto: the fastest there is.")
+    ] = Precision.auto,
     mirroring: Annotated[
         bool,
         typer.Option(envvar="LESIONCLICK_MIRRORING", help="Average over mirrored inputs: better, up to 8 x slower."),
@@ -79,8 +86,8 @@ def predict_command(
         if path is not None:
             require_writable(path)
     with stage("checking the model"):
-        ensemble = Ensemble.load(model, device)
-    logger.info("model: %s, %d networks, on %s", model, len(ensemble.model.folds), ensemble.device)
+        ensemble = Ensemble.load(model, device, backend=backend, precision=precision)
+    logger.info("model: %s, %d networks, on %s", model, len(ensemble.model.folds), ensemble.engine)
     if ensemble.model.description:
         logger.warning("model: %s", ensemble.model.description)
     logger.info("case: %s, %s voxels, %d clicks", case.name, case.geometry.size, len(case.clicks))

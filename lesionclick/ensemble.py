@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,8 +14,8 @@ import torch
 from tqdm import tqdm
 
 from lesionclick import tiles
+from lesionclick.engine import Engine, Network
 from lesionclick.errors import DeviceError, ModelError
-from lesionclick.network import CLASSES
 from lesionclick.weights import ModelFolder
 
 logger = logging.getLogger(__name__)
@@ -23,28 +24,10 @@ logger = logging.getLogger(__name__)
 # network at work does.
 RESIDENT_BYTES = 2 << 30
 
-# Mirrorings of a tile run together up to this many voxels: torch has no fast CPU kernel for a single small volume.
+# Tiles and mirrorings go through a network together up to this many voxels: small ones alone leave a device idle.
 BATCH_VOXELS = 1 << 20
-MAX_BATCH = 4
 
 Axes = tuple[int, ...]
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device behind "auto" (CUDA where there is some), "cpu", "cuda" or "cuda:N".
-
-    Raises:
-        DeviceError: no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, colon, index = name.partition(":")
-    if name != "cpu" and not (kind == "cuda" and (not colon or index.isdecimal())):
-        raise DeviceError(f"device {name!r} is unknown, expected auto, cpu, cuda or cuda:N")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if kind == "cuda" and int(index or 0) >= count:
-        raise DeviceError(f"device {name!r} does not exist, this machine has {count} CUDA device(s)")
-    return torch.device(name)
 
 
 @dataclass(frozen=True)
@@ -61,30 +44,41 @@ class Ensemble:
 
     Attributes:
         model: the folder that it was loaded from.
-        device: where the networks compute; with float16 autocast on CUDA, in float32 on the CPU.
+        engine: where and how the networks compute.
     """
 
-    def __init__(self, model: ModelFolder, device: torch.device) -> None:
+    def __init__(self, model: ModelFolder, engine: Engine) -> None:
         self.model = model
-        self.device = device
+        self.engine = engine
         self._resident = 4 * model.parameters * len(model.folds) <= RESIDENT_BYTES
-        self._networks: dict[int, torch.nn.Module] = {}
+        self._batch = max(1, BATCH_VOXELS // math.prod(model.patch))
+        self._networks: dict[int, Network] = {}
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "auto", folds: Sequence[str] | None = None) -> "Ensemble":
+    def load(
+        cls,
+        folder: str | Path,
+        device: str = "auto",
+        folds: Sequence[str] | None = None,
+        *,
+        backend: str = "auto",
+        precision: str = "auto",
+    ) -> "Ensemble":
         """Checks a model folder; the networks themselves are read when first needed.
 
         Args:
             folder: a model folder, packed or not.
-            device: "auto", "cpu", "cuda" or "cuda:N".
+            device: "auto" (CUDA where there is some), "cpu", "cuda" or "cuda:N".
             folds: which networks to use, as in the folders' names: "0", "all"; None for every one.
+            backend: a name of `engine.Backend`.
+            precision: a name of `engine.Precision`.
 
         Raises:
             ModelError: the folder is broken or lacks a fold.
-            DeviceError: no such device.
+            DeviceError: no such device, or it has no such backend or precision.
         """
         model = ModelFolder.read(folder)
-        return cls(model if folds is None else model.select(folds), resolve_device(device))
+        return cls(model if folds is None else model.select(folds), Engine.choose(device, backend, precision))
 
     @property
     def takes_clicks(self) -> bool:
@@ -122,13 +116,12 @@ class Ensemble:
         padding = tiles.padding(shape, patch)
         if any(sum(both) for both in padding):
             channels = np.pad(channels, [(0, 0), *padding])
-        volume = torch.from_numpy(channels)
-        window = tiles.place_tiles(volume.shape[1:], patch)
+        window = tiles.place_tiles(channels.shape[1:], patch)
         passes = self._plan(mirroring, one_by_one=deadline is not None)
         forwards = sum(len(each.mirrors) for each in passes) * len(window)
         logger.info("network: %d forward passes (%d tiles, %d networks)", forwards, len(window), len(self.model.folds))
 
-        total = _Accumulator(volume.shape[1:], tiles.importance(patch), self.device)
+        volume = _Volume(torch.from_numpy(channels), tiles.importance(patch), self.engine.device)
         weight = 0.0
         longest = 0.0
         done = 0
@@ -137,15 +130,11 @@ class Ensemble:
                 start = clock()
                 if deadline is not None and done and start + longest > deadline:
                     break
-                network = self._network(each.fold)
-                for tile in window:
-                    logits = self._mirrored(network, volume[(slice(None), *tile)], each.mirrors, total)
-                    total.add(tile, logits, each.weight)
-                    progress.update(len(each.mirrors))
+                self._run(each, volume, window, progress)
                 weight += each.weight
                 done += 1
                 longest = max(longest, clock() - start)
-                if not total.is_finite():
+                if not volume.is_finite():
                     raise ModelError(
                         f"{self.model.folds[each.fold].path}: its network gives values that are not finite"
                     )
@@ -156,7 +145,7 @@ class Ensemble:
                 *(done, len(passes), networks, len(self.model.folds)),
             )
 
-        result = total.mean(window, weight)
+        result = volume.mean(window, weight)
         inside = tuple(slice(before, before + size) for (before, _), size in zip(padding, shape, strict=True))
         return result[inside].contiguous().numpy()
 
@@ -172,24 +161,55 @@ class Ensemble:
         ]
         return [each for _, each in sorted(single, key=lambda item: item[0])]
 
-    def _network(self, fold: int) -> torch.nn.Module:
+    @torch.inference_mode()
+    def _run(self, each: Pass, volume: "_Volume", window: Sequence[tiles.Tile], progress: tqdm) -> None:
+        """Adds one pass to the result: each tile's mean over the mirrorings, several inputs at a time."""
+        network = self._network(each.fold)
+        jobs = list(itertools.product(window, each.mirrors))
+        sums: torch.Tensor | None = None
+        while jobs:
+            some = jobs[: self._batch]
+            try:
+                outputs = network(torch.stack([volume.input(tile, axes) for tile, axes in some]))
+            except torch.cuda.OutOfMemoryError:
+                self._make_room(each.fold, volume)
+                continue
+            del jobs[: len(some)]
+            for (tile, axes), output in zip(some, outputs, strict=True):
+                logits = output.flip([axis + 1 for axis in axes])
+                sums = logits if sums is None else sums + logits
+                if axes == each.mirrors[-1]:
+                    volume.add(tile, sums / len(each.mirrors), each.weight)
+                    sums = None
+            progress.update(len(some))
+
+    def _network(self, fold: int) -> Network:
         if fold not in self._networks:
             if not self._resident:
                 self._networks.clear()
-            self._networks[fold] = self.model.load(self.model.folds[fold], self.device)
+            loaded = self.model.load(self.model.folds[fold], self.engine.device)
+            self._networks[fold] = self.engine.prepare(loaded, self.model.channels, self.model.patch)
         return self._networks[fold]
 
-    def _mirrored(
-        self, network: torch.nn.Module, tile: torch.Tensor, mirrors: Sequence[Axes], total: "_Accumulator"
-    ) -> torch.Tensor:
-        """One tile's logits, mean over mirrorings; when the device's memory runs out, `total` makes room."""
-        while True:
-            try:
-                return _forward(network, tile.to(self.device), mirrors)
-            except torch.cuda.OutOfMemoryError:
-                if not total.move_to_host():
-                    shape = tuple(tile.shape)
-                    raise DeviceError(f"{self.device} has too little memory for a tile of {shape}") from None
+    def _make_room(self, fold: int, volume: "_Volume") -> None:
+        """Gives up what costs least time and still frees memory of the device.
+
+        Raises:
+            DeviceError: nothing is left to give up.
+        """
+        if self._batch > 1:
+            self._batch //= 2
+            logger.info("memory of %s ran out: batches of %d from now on", self.engine.device, self._batch)
+        elif volume.move_to_host():
+            logger.info("memory of %s ran out: the volume moves to host memory", self.engine.device)
+        elif len(self._networks) > 1:
+            self._resident = False
+            self._networks = {fold: self._networks[fold]}
+            logger.info("memory of %s ran out: one network at a time from now on", self.engine.device)
+        else:
+            tile = (self.model.channels, *self.model.patch)
+            raise DeviceError(f"{self.engine.device} has too little memory for a tile of {tile}")
+        torch.cuda.empty_cache()
 
 
 def _combinations(axes: Axes) -> tuple[Axes, ...]:
@@ -197,41 +217,32 @@ def _combinations(axes: Axes) -> tuple[Axes, ...]:
     return tuple(subset for count in range(len(axes) + 1) for subset in itertools.combinations(axes, count))
 
 
-@torch.inference_mode()
-def _forward(network: torch.nn.Module, tile: torch.Tensor, mirrors: Sequence[Axes]) -> torch.Tensor:
-    """Logits of one tile, mean over mirrorings: from (channel, z, y, x) to float32 (class, z, y, x)."""
-    mean = torch.zeros((CLASSES, *tile.shape[1:]), device=tile.device)
-    size = max(1, min(MAX_BATCH, BATCH_VOXELS // tile[0].numel()))
-    for some in (mirrors[start : start + size] for start in range(0, len(mirrors), size)):
-        dimensions = [[axis + 1 for axis in axes] for axes in some]
-        batch = torch.stack([tile.flip(each) for each in dimensions])
-        with torch.autocast("cuda", torch.float16, enabled=tile.device.type == "cuda"):
-            logits = network(batch).float()
-        for each, mirrored in zip(dimensions, logits, strict=True):
-            mean += mirrored.flip(each)
-    return mean / len(mirrors)
+class _Volume:
+    """The networks' input and the weighted sum of logit differences, on the device while there is room."""
 
-
-class _Accumulator:
-    """The weighted sum of logit differences, on the device while there is room and on the host otherwise."""
-
-    def __init__(self, shape: Sequence[int], importance: torch.Tensor, device: torch.device) -> None:
-        self._importance = importance
+    def __init__(self, channels: torch.Tensor, importance: torch.Tensor, device: torch.device) -> None:
         try:
-            self._sum = torch.zeros(tuple(shape), device=device)
-            self._importance = importance.to(device)
+            self._place(channels, torch.zeros(channels.shape[1:], device=device), importance, device)
         except torch.cuda.OutOfMemoryError:
-            logger.info("%s has no room for the result of %s voxels, it is kept in host memory", device, tuple(shape))
-            self._sum = torch.zeros(tuple(shape))
+            logger.info("%s has no room for %s voxels, the volume stays in host memory", device, tuple(channels.shape))
+            self._place(channels, torch.zeros(channels.shape[1:]), importance, torch.device("cpu"))
+        self._device = device
+
+    def _place(
+        self, channels: torch.Tensor, sums: torch.Tensor, importance: torch.Tensor, device: torch.device
+    ) -> None:
+        self._channels, self._sum, self._importance = (each.to(device) for each in (channels, sums, importance))
 
     def move_to_host(self) -> bool:
         """Frees the device; False where nothing of this is on one."""
         if self._sum.device.type == "cpu":
             return False
-        logger.info("memory of %s ran out, the result moves to host memory", self._sum.device)
-        self._sum, self._importance = self._sum.cpu(), self._importance.cpu()
-        torch.cuda.empty_cache()
+        self._place(self._channels, self._sum, self._importance, torch.device("cpu"))
         return True
+
+    def input(self, tile: tiles.Tile, axes: Axes) -> torch.Tensor:
+        """A tile of all channels, mirrored, on the device."""
+        return self._channels[(slice(None), *tile)].flip([axis + 1 for axis in axes]).to(self._device)
 
     def add(self, tile: tiles.Tile, logits: torch.Tensor, weight: float) -> None:
         """Adds lesion minus background logit times the importance of the tile's voxels, times the weight of the pass.

@@ -14,10 +14,13 @@ from lesionclick.weights import pack
 CASES = ("same-spacing", "resampled", "no-clicks")
 
 
-def run(case: str, model: Path, output: Path) -> tuple[np.ndarray, np.ndarray, subprocess.CompletedProcess[str]]:
+def run(
+    case: str, model: Path, output: Path, backend: str
+) -> tuple[np.ndarray, np.ndarray, subprocess.CompletedProcess[str]]:
     """Runs process.py on a golden case; its mask, how far its probability is from the golden one, and the process."""
     probabilities = output / "probability.npz"
     options = ["--input", GOLDEN / case / "input", "--output", output, "--model", model, "--device", "cpu"]
+    options += ["--backend", backend, "--precision", "float32"]
     done = subprocess.run(
         [sys.executable, "process.py", *map(str, options), "--probabilities", str(probabilities)],
         cwd=ROOT,
@@ -39,9 +42,10 @@ def golden_mask(case: str) -> np.ndarray:
     return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
 
 
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
 @pytest.mark.parametrize("case", CASES)
-def test_probability_is_the_published_one(case: str, tmp_path: Path) -> None:
-    mask, difference, _ = run(case, GOLDEN / case / "model", tmp_path)
+def test_probability_is_the_published_one(case: str, backend: str, tmp_path: Path) -> None:
+    mask, difference, _ = run(case, GOLDEN / case / "model", tmp_path, backend)
     assert difference.max() < 0.015
     assert difference.mean() < 2e-4
     assert np.mean(mask != golden_mask(case)) < 2e-4  # voxels whose probability is 0.5 to the third decimal
@@ -51,7 +55,7 @@ def test_probability_is_the_published_one(case: str, tmp_path: Path) -> None:
 def test_probability_through_a_float16_pack(case: str, tmp_path: Path) -> None:
     """As close on average; single voxels in the volume's corners may differ more (docs/models.md says why)."""
     packed = pack(GOLDEN / case / "model", tmp_path / "packed")
-    mask, difference, _ = run(case, packed.path, tmp_path / "output")
+    mask, difference, _ = run(case, packed.path, tmp_path / "output", "openvino")
     assert difference.mean() < 2e-4
     assert np.count_nonzero(difference > 0.015) <= 3
     assert difference.max() < 0.05

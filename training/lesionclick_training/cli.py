@@ -12,6 +12,7 @@ from typing import Annotated
 import torch
 import typer
 from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprint_dataset, preprocess_dataset
+from nnunetv2.experiment_planning.plans_for_pretraining.move_plans_between_datasets import move_plans_between_datasets
 from nnunetv2.run.run_training import run_training
 from tqdm import tqdm
 
@@ -82,17 +83,26 @@ def preprocess_command(
     dataset: Dataset,
     root: Root,
     plan: PlanOption = Plan.published,
+    plans_of: Annotated[
+        int | None, typer.Option(help="Dataset whose plans are taken, so that networks of both make one ensemble.")
+    ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Cases at a time.")] = 2,
 ) -> None:
     """Takes a dataset's fingerprint, writes plans and preprocesses its cases, by nnU-Net."""
     name = _find_dataset(root, dataset, "raw")
+    if plans_of is not None:
+        _find_plans(root, _find_dataset(root, plans_of, "preprocessed"), plan)
     _set_paths(root)
     extract_fingerprint_dataset(dataset, num_processes=processes)
     raw, preprocessed = root / "raw" / name, root / "preprocessed" / name
     for file in ("dataset.json", SPLITS_FILE):
         if (raw / file).exists():
             shutil.copyfile(raw / file, preprocessed / file)
-    plans = write_plans(preprocessed, PLANS[plan])
+    if plans_of is None:
+        write_plans(preprocessed, PLANS[plan])
+    else:
+        move_plans_between_datasets(plans_of, dataset, PLANS[plan].plans_name)
+    plans = _find_plans(root, name, plan)
     preprocess_dataset(dataset, plans.stem, [CONFIGURATION], [processes])
     typer.echo(plans)
 
@@ -118,6 +128,16 @@ def train_command(
         float | None,
         typer.Option(envvar="LESIONCLICK_INITIAL_LR", help="Default 0.001; from fresh weights 0.01 is usual."),
     ] = None,
+    oversample_foreground: Annotated[
+        float | None,
+        typer.Option(
+            envvar="LESIONCLICK_OVERSAMPLE_FOREGROUND",
+            help="Share of the patches that lie round a lesion; default 0.33.",
+        ),
+    ] = None,
+    organ_weight: Annotated[
+        float | None, typer.Option(envvar="LESIONCLICK_ORGAN_WEIGHT", help="Of the organs' loss; default 1.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(envvar="LESIONCLICK_SEED", min=0)] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the latest checkpoint.")] = False,
 ) -> None:
@@ -126,8 +146,10 @@ def train_command(
     name = _find_dataset(root, dataset, "preprocessed")
     plans = _find_plans(root, name, plan)
     _set_paths(root)
-    settings = {"EPOCHS": epochs, "ITERATIONS": iterations, "VAL_ITERATIONS": val_iterations}
-    for key, value in {**settings, "INITIAL_LR": initial_lr, "SEED": seed}.items():
+    settings: dict[str, float | None] = {"EPOCHS": epochs, "ITERATIONS": iterations, "VAL_ITERATIONS": val_iterations}
+    settings |= {"INITIAL_LR": initial_lr, "OVERSAMPLE_FOREGROUND": oversample_foreground}
+    settings |= {"ORGAN_WEIGHT": organ_weight, "SEED": seed}
+    for key, value in settings.items():
         if value is not None:
             os.environ[f"LESIONCLICK_{key}"] = str(value)
     with tempfile.TemporaryDirectory() as folder:

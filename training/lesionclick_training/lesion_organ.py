@@ -1,5 +1,8 @@
 """Lesions and organs learnt together: heads for organs beside those for lesions, and the loss of both.
 
+Lesions are rare: heads that start at even odds first learn to call everything background, and in a short training stay
+there. So lesion heads start at the odds of a rare class.
+
 Organs are a second task for training alone. Their heads lie at `decoder.organ_seg_layers.<i>`, one for each resolution
 of deep supervision, beside nnU-Net's own `decoder.seg_layers.<i>`; evaluation and inference never run them.
 """
@@ -15,6 +18,17 @@ from lesionclick.network import CLASSES as LESION_CLASSES
 from lesionclick_training.nnunet_layout import ORGANS
 
 ORGAN_CLASSES = len(ORGANS) + 1  # none of them is 0
+
+LESION_LOGIT = -6.0
+"""What fresh lesion heads say of every voxel, lesion minus background: a probability of 1 in 400, about the share of
+lesion voxels in a training patch."""
+
+
+def expect_few_lesions(network: ResidualEncoderUNet) -> None:
+    """Sets the biases of the lesion heads of a fresh network, which are 0, to `LESION_LOGIT`; changed in place."""
+    with torch.no_grad():
+        for head in network.decoder.seg_layers:
+            head.bias.copy_(torch.tensor([-LESION_LOGIT / 2, LESION_LOGIT / 2]))
 
 
 def add_organ_heads(network: ResidualEncoderUNet) -> None:
@@ -62,10 +76,11 @@ def organ_target(segmentation: torch.Tensor) -> torch.Tensor:
 class LesionOrganLoss(nn.Module):
     """One loss, such as Dice + cross-entropy, for lesions plus the same for organs."""
 
-    def __init__(self, loss: nn.Module) -> None:
+    def __init__(self, loss: nn.Module, organ_weight: float = 1.0) -> None:
         """Wraps `loss`, from logits (batch, classes, z, y, x) and labels (batch, 1, z, y, x) to a scalar."""
         super().__init__()
         self.loss = loss
+        self.organ_weight = organ_weight
 
     def forward(self, output: torch.Tensor, segmentation: torch.Tensor) -> torch.Tensor:
         """The loss at one resolution; in float32, whatever the network computes in.
@@ -81,5 +96,5 @@ class LesionOrganLoss(nn.Module):
         output = output.float()
         loss = self.loss(output[:, :LESION_CLASSES], lesion_target(segmentation))
         if output.shape[1] > LESION_CLASSES:
-            loss = loss + self.loss(output[:, LESION_CLASSES:], organ_target(segmentation))
+            loss = loss + self.organ_weight * self.loss(output[:, LESION_CLASSES:], organ_target(segmentation))
         return loss

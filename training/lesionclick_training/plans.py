@@ -42,9 +42,9 @@ class NetworkPlan:
 SMALL = NetworkPlan(
     plans_name="LesionClickSmallPlans",
     spacing=(5.0, 5.0, 5.0),
-    patch=(64, 64, 64),
-    features=(8, 16, 32, 64),
-    blocks=(1, 2, 2, 2),
+    patch=(48, 48, 48),
+    features=(16, 32, 64, 128),
+    blocks=(1, 1, 2, 1),
 )
 
 # arXiv 2508.21680 and the published plans

@@ -1,0 +1,239 @@
+"""What computes a network: torch on any device, or OpenVINO on the CPU."""
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from lesionclick.errors import DeviceError, ModelError
+from lesionclick.network import CLASSES
+
+if TYPE_CHECKING:
+    import openvino
+
+Network = Callable[[torch.Tensor], torch.Tensor]
+"""From a float32 batch (n, channel, z, y, x) to float32 logits (n, 2, z, y, x) on the engine's device."""
+
+# One stream of OpenVINO for each tile at a time up to this many voxels; larger ones have all cores to themselves.
+STREAM_VOXELS = 96**3
+
+
+class Backend(StrEnum):
+    """Libraries that compute networks; `auto` is OpenVINO on the CPU and torch elsewhere."""
+
+    auto = "auto"
+    torch = "torch"
+    openvino = "openvino"
+
+
+class Precision(StrEnum):
+    """Number formats of a network's convolutions.
+
+    `auto` is float16 on CUDA and, on the CPU, what OpenVINO takes there: bfloat16 where the CPU has instructions for
+    it, else float32; float32 in torch.
+    """
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where and how networks compute.
+
+    Attributes:
+        device: their inputs and outputs are there.
+        backend: torch or openvino.
+        precision: any but auto.
+    """
+
+    device: torch.device
+    backend: Backend
+    precision: Precision
+
+    @classmethod
+    def choose(cls, device: str = "auto", backend: str = "auto", precision: str = "auto") -> "Engine":
+        """The engine behind names of a device, a `Backend` and a `Precision`.
+
+        Raises:
+            DeviceError: there is no such device, or it has no such backend or precision.
+        """
+        place = _resolve_device(device)
+        library = Backend(backend)
+        if library == Backend.auto:
+            library = Backend.openvino if place.type == "cpu" else Backend.torch
+        if library == Backend.openvino and place.type != "cpu":
+            raise DeviceError(f"backend openvino computes on the CPU alone, not on {place}")
+        number = Precision(precision)
+        if library == Backend.openvino:
+            number = _openvino_precision(number)
+        elif number == Precision.auto:
+            number = Precision.float16 if place.type == "cuda" else Precision.float32
+        return cls(place, library, number)
+
+    def __str__(self) -> str:
+        return f"{self.device}, {self.backend}, {self.precision}"
+
+    def prepare(self, network: nn.Module, channels: int, patch: Sequence[int]) -> Network:
+        """Makes a network ready to compute here.
+
+        Args:
+            network: for inference, as `ModelFolder.load` gives it.
+            channels: those of its input.
+            patch: the size of the tiles to come, z, y, x.
+        """
+        if self.backend == Backend.openvino:
+            return _OpenVINONetwork(network, (1, channels, *patch), self.precision)
+        return _TorchNetwork(network, self.device, self.precision)
+
+
+def _resolve_device(name: str) -> torch.device:
+    """The device behind "auto" (CUDA where there is some), "cpu", "cuda" or "cuda:N"."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, colon, index = name.partition(":")
+    if name != "cpu" and not (kind == "cuda" and (not colon or index.isdecimal())):
+        raise DeviceError(f"device {name!r} is unknown, expected auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and int(index or 0) >= count:
+        raise DeviceError(f"device {name!r} does not exist, this machine has {count} CUDA device(s)")
+    return torch.device(name)
+
+
+class _TorchNetwork:
+    def __init__(self, network: nn.Module, device: torch.device, precision: Precision) -> None:
+        self._network = network.to(device)
+        self._dtype = getattr(torch, precision)
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        reduced = self._dtype != torch.float32
+        with torch.autocast(batch.device.type, self._dtype if reduced else None, enabled=reduced):
+            result: torch.Tensor = self._network(batch)
+        return result.float()
+
+
+# ---- OpenVINO, imported when first used: not everyone needs it, and importing takes a while
+
+_OPENVINO_TYPES = {Precision.float32: "f32", Precision.bfloat16: "bf16", Precision.float16: "f16"}
+
+
+def _openvino_precision(wanted: Precision) -> Precision:
+    """What the CPU computes in when asked for `wanted`; OpenVINO itself would fall back without a word."""
+    import openvino
+
+    core = openvino.Core()
+    probe = openvino.opset14.parameter([1], np.float32)
+    model = openvino.Model([openvino.opset14.relu(probe)], [probe], "probe")
+    options = {} if wanted == Precision.auto else {"INFERENCE_PRECISION_HINT": _OPENVINO_TYPES[wanted]}
+    taken = core.compile_model(model, "CPU", options).get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    (found,) = (precision for precision, name in _OPENVINO_TYPES.items() if name == taken)
+    if wanted not in (Precision.auto, found):
+        raise DeviceError(f"this CPU does not compute in {wanted} with openvino, expected --precision {found} or auto")
+    return found
+
+
+class _OpenVINONetwork:
+    def __init__(self, network: nn.Module, shape: Sequence[int], precision: Precision) -> None:
+        import openvino
+
+        options = {
+            "INFERENCE_PRECISION_HINT": _OPENVINO_TYPES[precision],
+            "PERFORMANCE_HINT": "THROUGHPUT" if np.prod(shape[2:]) <= STREAM_VOXELS else "LATENCY",
+        }
+        compiled = openvino.Core().compile_model(to_openvino(network, shape), "CPU", options)
+        self._queue = openvino.AsyncInferQueue(compiled)
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        result = torch.empty((len(batch), CLASSES, *batch.shape[2:]))
+        values = result.numpy()
+
+        def store(request: "openvino.InferRequest", place: int) -> None:
+            values[place] = request.get_output_tensor().data[0]
+
+        self._queue.set_callback(store)
+        for place, sample in enumerate(batch.contiguous().numpy()):
+            self._queue.start_async({0: sample[None]}, place, share_inputs=True)
+        self._queue.wait_all()
+        return result
+
+
+def to_openvino(network: nn.Module, shape: Sequence[int]) -> "openvino.Model":
+    """A network as a model of OpenVINO, node by node of its torch.fx graph.
+
+    Takes a few hundredths of a second, where OpenVINO's own converter traces the network for several.
+
+    Args:
+        network: float32, of the modules that `_convert_module` knows; its weights are shared, not copied.
+        shape: of the input, batch included.
+
+    Raises:
+        ModelError: the network has another module or function; the sentence names it.
+    """
+    import openvino
+    from openvino import opset14 as ops
+
+    values: dict[fx.Node, Any] = {}
+    parameter = ops.parameter(list(shape), np.float32, "input")
+    for node in fx.symbolic_trace(network).graph.nodes:
+        if node.op == "placeholder":
+            values[node] = parameter
+        elif node.op == "output":
+            return openvino.Model([values[node.args[0]]], [parameter], type(network).__name__)
+        elif node.op == "call_module":
+            values[node] = _convert_module(network.get_submodule(node.target), values[node.args[0]])
+        elif node.target in (operator.add, operator.iadd):
+            values[node] = ops.add(*(values[each] for each in node.args))
+        elif node.target is torch.cat:
+            parts, axis = node.args
+            values[node] = ops.concat([values[each] for each in parts], axis)
+        else:
+            raise _unsupported(node.target)
+    raise AssertionError("a graph ends with its output")
+
+
+def _convert_module(module: nn.Module, value: Any) -> Any:
+    """The output of one module for an input of OpenVINO's."""
+    from openvino import opset14 as ops
+
+    def constant(tensor: torch.Tensor, shape: Sequence[int] | None = None) -> Any:
+        return ops.constant((tensor if shape is None else tensor.view(*shape)).detach().numpy(), shared_memory=True)
+
+    if isinstance(module, nn.Identity):
+        return value
+    if isinstance(module, nn.LeakyReLU):
+        return ops.prelu(value, ops.constant([module.negative_slope], np.float32))
+    if isinstance(module, nn.AvgPool3d) and module.padding == 0 and not module.ceil_mode:
+        size, stride = (_triple(each) for each in (module.kernel_size, module.stride))
+        return ops.avg_pool(value, stride, [0, 0, 0], [0, 0, 0], size, exclude_pad=False)
+    per_channel = (1, -1, 1, 1, 1)
+    if isinstance(module, nn.InstanceNorm3d) and not module.track_running_stats:
+        value = ops.mvn(value, ops.constant([2, 3, 4], np.int64), True, module.eps, "inside_sqrt")
+        if not module.affine:
+            return value
+        return ops.add(ops.multiply(value, constant(module.weight, per_channel)), constant(module.bias, per_channel))
+    if isinstance(module, nn.Conv3d) and module.groups == 1 and not isinstance(module.padding, str):
+        kernel, pads = constant(module.weight), list(module.padding)
+        value = ops.convolution(value, kernel, list(module.stride), pads, pads, list(module.dilation))
+    elif isinstance(module, nn.ConvTranspose3d) and module.groups == 1 and not any(module.output_padding):
+        kernel, pads = constant(module.weight), _triple(module.padding)
+        value = ops.convolution_backprop_data(
+            value, kernel, list(module.stride), pads_begin=pads, pads_end=pads, dilations=list(module.dilation)
+        )
+    else:
+        raise _unsupported(module)
+    return value if module.bias is None else ops.add(value, constant(module.bias, per_channel))
+
+
+def _unsupported(what: object) -> ModelError:
+    return ModelError(f"backend openvino cannot compute {what}, expected a network without it or --backend torch")
+
+
+def _triple(value: Any) -> list[int]:
+    return [value] * 3 if isinstance(value, int) else list(value)
