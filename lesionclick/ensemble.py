@@ -28,6 +28,8 @@ RESIDENT_BYTES = 2 << 30
 BATCH_VOXELS = 1 << 20
 
 Axes = tuple[int, ...]
+Start = tuple[int, int, int]
+"""A tile's first voxel."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Ensemble:
         mirroring: bool = True,
         deadline: float | None = None,
         clock: Callable[[], float] = time.monotonic,
+        memory: "TileMemory | None" = None,
     ) -> np.ndarray:
         """The lesion's logit minus the background's: mean over networks and mirrorings, Gaussian mean over tiles.
 
@@ -102,6 +105,7 @@ class Ensemble:
                 mirroring; the first pass that would not fit, judged by the longest so far, and all after it are left
                 out, with a warning. The first pass of all runs in any case.
             clock: seconds.
+            memory: of what tiles gave before: only tiles whose input is new are computed. Not with a deadline.
 
         Returns:
             float32 array of that shape; above 0 where a lesion is more likely than not.
@@ -112,16 +116,23 @@ class Ensemble:
         """
         if channels.shape[0] != self.model.channels:
             raise ValueError(f"{channels.shape[0]} channels given to networks of {self.model.channels}")
+        if memory is not None and deadline is not None:
+            raise ValueError("what a deadline cuts short cannot be remembered")
         shape, patch = channels.shape[1:], self.model.patch
         padding = tiles.padding(shape, patch)
         if any(sum(both) for both in padding):
             channels = np.pad(channels, [(0, 0), *padding])
         window = tiles.place_tiles(channels.shape[1:], patch)
         passes = self._plan(mirroring, one_by_one=deadline is not None)
-        forwards = sum(len(each.mirrors) for each in passes) * len(window)
-        logger.info("network: %d forward passes (%d tiles, %d networks)", forwards, len(window), len(self.model.folds))
+        known = {} if memory is None else memory.recall(channels, window, mirroring)
+        new = [tile for tile in window if _start(tile) not in known]
+        forwards = sum(len(each.mirrors) for each in passes) * len(new)
+        logger.info(
+            "network: %d forward passes (%d of %d tiles, %d networks)",
+            *(forwards, len(new), len(window), len(self.model.folds)),
+        )
 
-        volume = _Volume(torch.from_numpy(channels), tiles.importance(patch), self.engine.device)
+        volume = _Volume(torch.from_numpy(channels), tiles.importance(patch), self.engine.device, memory is not None)
         weight = 0.0
         longest = 0.0
         done = 0
@@ -130,7 +141,7 @@ class Ensemble:
                 start = clock()
                 if deadline is not None and done and start + longest > deadline:
                     break
-                self._run(each, volume, window, progress)
+                self._run(each, volume, new, progress)
                 weight += each.weight
                 done += 1
                 longest = max(longest, clock() - start)
@@ -145,6 +156,11 @@ class Ensemble:
                 *(done, len(passes), networks, len(self.model.folds)),
             )
 
+        if memory is not None:
+            for tile in window:
+                if _start(tile) in known:
+                    volume.add_known(tile, known[_start(tile)])
+            memory.store(channels, {**known, **volume.kept}, mirroring)
         result = volume.mean(window, weight)
         inside = tuple(slice(before, before + size) for (before, _), size in zip(padding, shape, strict=True))
         return result[inside].contiguous().numpy()
@@ -217,10 +233,40 @@ def _combinations(axes: Axes) -> tuple[Axes, ...]:
     return tuple(subset for count in range(len(axes) + 1) for subset in itertools.combinations(axes, count))
 
 
+def _start(tile: tiles.Tile) -> Start:
+    return tile[0].start, tile[1].start, tile[2].start
+
+
+class TileMemory:
+    """What each tile of a volume gave, summed over all networks and mirrorings, for the next prediction on it."""
+
+    def __init__(self) -> None:
+        self._channels: np.ndarray | None = None
+        self._mirroring = True
+        self._sums: dict[Start, torch.Tensor] = {}
+
+    def recall(self, channels: np.ndarray, window: Sequence[tiles.Tile], mirroring: bool) -> dict[Start, torch.Tensor]:
+        """The sums of those tiles whose input has not changed, by the tile's first voxel."""
+        before = self._channels
+        if before is None or before.shape != channels.shape or mirroring != self._mirroring:
+            return {}
+        boxes = {_start(tile): (slice(None), *tile) for tile in window}
+        same = [start for start, box in boxes.items() if np.array_equal(before[box], channels[box])]
+        return {start: self._sums[start] for start in same}
+
+    def store(self, channels: np.ndarray, sums: dict[Start, torch.Tensor], mirroring: bool) -> None:
+        """Remembers a prediction; forgets the one before."""
+        self._channels, self._sums, self._mirroring = channels, sums, mirroring
+
+
 class _Volume:
     """The networks' input and the weighted sum of logit differences, on the device while there is room."""
 
-    def __init__(self, channels: torch.Tensor, importance: torch.Tensor, device: torch.device) -> None:
+    def __init__(
+        self, channels: torch.Tensor, importance: torch.Tensor, device: torch.device, keep: bool = False
+    ) -> None:
+        self.kept: dict[Start, torch.Tensor] = {}
+        self._keep = keep
         try:
             self._place(channels, torch.zeros(channels.shape[1:], device=device), importance, device)
         except torch.cuda.OutOfMemoryError:
@@ -251,7 +297,15 @@ class _Volume:
         volume's outermost corners (importance below 1e-6); sums are kept in float32.
         """
         background, lesion = (logits.to(self._sum.device) * self._importance).half().float()
-        self._sum[tile] += weight * (lesion - background)
+        difference = weight * (lesion - background)
+        self._sum[tile] += difference
+        if self._keep:
+            start = _start(tile)
+            self.kept[start] = self.kept[start] + difference.cpu() if start in self.kept else difference.cpu()
+
+    def add_known(self, tile: tiles.Tile, sums: torch.Tensor) -> None:
+        """Adds what a tile gave before."""
+        self._sum[tile] += sums.to(self._sum.device)
 
     def is_finite(self) -> bool:
         """Whether all values are."""

@@ -3,17 +3,29 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
 from scipy.special import expit
 
+from lesionclick.body import Box, body_box, include, to_network_box
 from lesionclick.case import Case
 from lesionclick.clicks import Click, to_network_grid
-from lesionclick.ensemble import Ensemble
+from lesionclick.ensemble import Ensemble, TileMemory
 from lesionclick.log import stage
 
 logger = logging.getLogger(__name__)
+
+OUTSIDE_LOGIT = -20.0
+"""Of what no network looks at; finite, since it is resampled with the rest."""
+
+
+class FieldOfView(StrEnum):
+    """Where networks look: at the box round the body (and round every click), or everywhere."""
+
+    body = "body"
+    full = "full"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +51,28 @@ class Prediction:
 
 
 class Session:
-    """A case opened with an ensemble."""
+    """A case opened with an ensemble, for any number of predictions."""
 
-    def __init__(self, ensemble: Ensemble, case: Case) -> None:
-        """Preprocesses the case's images."""
+    def __init__(self, ensemble: Ensemble, case: Case, field_of_view: str = "body", *, remember: bool = False) -> None:
+        """Preprocesses the case's images.
+
+        Args:
+            ensemble: the networks.
+            case: what to segment.
+            field_of_view: a name of `FieldOfView`.
+            remember: whether to keep what each tile gave, 4 bytes a voxel of every tile, so that a prediction computes
+                anew only the tiles that clicks touched since the last one.
+        """
         self.ensemble = ensemble
         self.case = case
+        self._memory = TileMemory() if remember else None
         with stage("preprocessing"):
             image = np.stack([case.ct_zyx, case.pet_zyx])
             self._image, self._grid = ensemble.model.preprocessing.to_network(image, case.geometry.spacing_zyx)
+            self._body: Box | None = None
+            if FieldOfView(field_of_view) == FieldOfView.body:
+                box = body_box(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx)
+                self._body = to_network_box(box, self._grid)
 
     def channels(self, clicks: Iterable[Click]) -> np.ndarray:
         """The networks' input: float32 of shape (4 or 2, *network grid), CT, PET, tumor clicks, background clicks."""
@@ -75,9 +100,22 @@ class Session:
         Raises:
             ModelError, DeviceError: see `Ensemble.foreground_logit`.
         """
-        channels = self.channels(self.case.clicks if clicks is None else clicks)
+        clicks = self.case.clicks if clicks is None else tuple(clicks)
+        channels = self.channels(clicks)
+        box = self._box(clicks)
         with stage("prediction"):
-            logit = self.ensemble.foreground_logit(channels, mirroring=mirroring, deadline=deadline)
-        del channels
+            seen = np.ascontiguousarray(channels[(slice(None), *box)])
+            logit = np.full(self._grid.shape, OUTSIDE_LOGIT, dtype=np.float32)
+            logit[box] = self.ensemble.foreground_logit(
+                seen, mirroring=mirroring, deadline=deadline, memory=self._memory if deadline is None else None
+            )
+        del channels, seen
         with stage("resampling to the image"):
             return Prediction(self.ensemble.model.preprocessing.to_image(logit, self._grid))
+
+    def _box(self, clicks: Iterable[Click]) -> Box:
+        """Where the networks look for these clicks, on their grid."""
+        if self._body is None:
+            z, y, x = self._grid.shape
+            return slice(0, z), slice(0, y), slice(0, x)
+        return include(self._body, to_network_grid(clicks, self._grid), self.ensemble.model.patch, self._grid.shape)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import body, image_from, write_case
 
 from benchmarks.random_model import make_plans, write_model
 from lesionclick import Case, Click, DeviceError, Ensemble, ModelError, Session, ensemble, tiles
@@ -257,6 +258,41 @@ def test_session_predicts_for_any_clicks(model_folder: Path, case_folder: Path) 
     np.testing.assert_array_equal(twice.logit_zyx, prediction.logit_zyx)
     swapped = session.predict([Click(3, 4, 5, "background"), Click(10, 11, 12, "tumor")])
     assert np.abs(swapped.probability - prediction.probability).max() > 1e-3
+
+
+def test_a_session_that_remembers_computes_only_what_clicks_touch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_model(tmp_path / "model", make_plans(), folds=(0, 1), mirror_axes=(0,))
+    ct, pet = body((18, 20, 60))
+    case = Case.read(write_case(tmp_path / "input", image_from(ct), image_from(pet)))
+    fresh, session = Session(load(folder), case), Session(load(folder), case, remember=True)
+    computed = []
+    run = Ensemble._run
+
+    def counting(self: Ensemble, each: ensemble.Pass, volume: object, window: list[tiles.Tile], bar: object) -> None:
+        if self is session.ensemble:
+            computed.append(len(window))
+        run(self, each, volume, window, bar)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Ensemble, "_run", counting)
+    near, far = Click(2, 3, 4, "tumor"), Click(57, 3, 4, "background")
+    tumor_tiles = []
+    for clicks in ([], [near], [near, far], [near, far], [far], []):
+        computed.clear()
+        found = session.predict(clicks)
+        tumor_tiles.append(computed[0])
+        assert computed == [computed[0]] * 2
+        inside = (slice(2, -2),) * 3  # rounding decides in the outermost corners
+        np.testing.assert_allclose(found.logit_zyx[inside], fresh.predict(clicks).logit_zyx[inside], atol=1e-3)
+    everything = tumor_tiles[0]
+    assert tumor_tiles[3] == 0
+    assert 0 < tumor_tiles[1] < everything
+    assert tumor_tiles[1] == tumor_tiles[4]
+    assert tumor_tiles[2] == tumor_tiles[5] > 0
+    computed.clear()
+    session.predict([], mirroring=False)
+    assert computed[0] == everything
 
 
 def test_model_without_click_channels_ignores_clicks_and_says_so(

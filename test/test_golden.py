@@ -20,7 +20,7 @@ def run(
     """Runs process.py on a golden case; its mask, how far its probability is from the golden one, and the process."""
     probabilities = output / "probability.npz"
     options = ["--input", GOLDEN / case / "input", "--output", output, "--model", model, "--device", "cpu"]
-    options += ["--backend", backend, "--precision", "float32"]
+    options += ["--backend", backend, "--precision", "float32", "--field-of-view", "full"]
     done = subprocess.run(
         [sys.executable, "process.py", *map(str, options), "--probabilities", str(probabilities)],
         cwd=ROOT,
