@@ -10,9 +10,11 @@ LABEL org.opencontainers.image.title="LesionClick" \
       org.opencontainers.image.revision="${REVISION}"
 
 # The root file system may be read-only and the user unknown: nothing is cached, nothing is looked for in a home folder.
+# The platform stops a case after 15 minutes; after 13 there must be a mask.
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONNOUSERSITE=1
+    PYTHONNOUSERSITE=1 \
+    LESIONCLICK_TIME_LIMIT=780
 
 WORKDIR /opt/app
 COPY requirements.txt ./

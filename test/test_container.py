@@ -84,7 +84,7 @@ def test_mask_equals_that_of_the_same_run_outside(run: Run, output: Path, tmp_pa
     (ct,) = (case / "images" / "ct").iterdir()
     assert done.stdout == f"/output/{MASK_FOLDER}/{ct.name}\n"
     assert "Warning:" not in done.stderr  # of a library about a file system or a user it does not like
-    options = ["--input", str(case), "--output", str(tmp_path / "outside"), "--device", "cpu"]
+    options = ["--input", str(case), "--output", str(tmp_path / "outside"), "--device", "cpu", "--time-limit", "780"]
     subprocess.run([sys.executable, str(ROOT / "process.py"), *options], check=True, capture_output=True)
     outside, expected = read(tmp_path / "outside")
     np.testing.assert_array_equal(mask, expected)

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,26 +17,20 @@ from nnunetv2.run.run_training import run_training
 from tqdm import tqdm
 
 from lesionclick.cli import run
+from lesionclick.click_simulation import simulate_official
+from lesionclick.dataset import Dataset
 from lesionclick.ensemble import Ensemble
 from lesionclick.errors import CaseError
+from lesionclick.summary import summarize, to_markdown
 from lesionclick_training import trainers
-from lesionclick_training.click_simulation import simulate_official
 from lesionclick_training.convert_cli import convert_app
-from lesionclick_training.nnunet_layout import CLICKS_FOLDER, SPLITS_FILE, adding_cases, case_names
+from lesionclick_training.nnunet_layout import SPLITS_FILE, adding_cases
 from lesionclick_training.phantom import BASE, MORE, make_phantom, write_container_case, write_nnunet_case
 from lesionclick_training.plans import CONFIGURATION, PUBLISHED, SMALL, write_plans
 from lesionclick_training.pretrained import AUTOPET_STEM, write_pretrained
 from lesionclick_training.trainer import LesionClickTrainer
 from lesionclick_training.trainers import variants
-from lesionclick_training.validation import (
-    Truth,
-    read_dataset,
-    read_fold,
-    summarize,
-    truth_of_phantom,
-    validate,
-    write_rows,
-)
+from lesionclick_training.validation import read_fold, validate
 
 PREFIX = f"{LesionClickTrainer.__name__}_"
 VARIANTS = {name.removeprefix(PREFIX): trainer for name, trainer in vars(variants).items() if name.startswith(PREFIX)}
@@ -48,9 +42,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(convert_app, name="convert")
-
-HELD_OUT_SEED = 9000
-"""Phantoms from this seed on are kept out of training."""
 
 
 class Plan(StrEnum):
@@ -69,7 +60,7 @@ class Device(StrEnum):
 
 PLANS = {Plan.small: SMALL, Plan.published: PUBLISHED}
 
-Dataset = Annotated[int, typer.Argument(help="Number of the dataset, XXX of DatasetXXX_Name.")]
+DatasetNumber = Annotated[int, typer.Argument(help="Number of the dataset, XXX of DatasetXXX_Name.")]
 Root = Annotated[
     Path, typer.Option(envvar="LESIONCLICK_ROOT", help="Folder with nnU-Net's raw, preprocessed and results.")
 ]
@@ -80,7 +71,7 @@ Stem = Annotated[int, typer.Option(help="Dataset whose stem is taken from a Mult
 
 @app.command("preprocess")
 def preprocess_command(
-    dataset: Dataset,
+    dataset: DatasetNumber,
     root: Root,
     plan: PlanOption = Plan.published,
     plans_of: Annotated[
@@ -109,7 +100,7 @@ def preprocess_command(
 
 @app.command("train")
 def train_command(
-    dataset: Dataset,
+    dataset: DatasetNumber,
     fold: Annotated[str, typer.Argument(help="Fold of the cross-validation, a number, or all.")],
     variant: Variant,
     root: Root,
@@ -174,7 +165,7 @@ def train_command(
 def pretrained_command(
     checkpoint: Annotated[Path, typer.Argument(help="MultiTalent's, or of a training of this project.")],
     out: Annotated[Path, typer.Argument(help="The file to write, for nnU-Net's option -pretrained_weights.")],
-    dataset: Dataset,
+    dataset: DatasetNumber,
     variant: Variant,
     root: Root,
     plan: PlanOption = Plan.published,
@@ -212,32 +203,27 @@ def phantoms_command(
 @app.command("validate")
 def validate_command(
     model: Annotated[Path, typer.Argument(help="A model folder.")],
-    dataset: Annotated[Path | None, typer.Option(help="DatasetXXX_Name, in nnU-Net's raw folder.")] = None,
+    dataset: Annotated[Path, typer.Option(help="DatasetXXX_Name, in nnU-Net's raw folder.")],
     fold: Annotated[int | None, typer.Option(min=0, help="One fold's network on its validation cases.")] = None,
     splits: Annotated[Path | None, typer.Option(help="Which cases those are; DATASET/splits_final.json.")] = None,
-    clicks: Annotated[Path | None, typer.Option(help="Official clicks; DATASET/clicks where it is there.")] = None,
-    phantoms: Annotated[int | None, typer.Option(min=1, help="So many phantoms instead of a dataset.")] = None,
-    first_seed: Annotated[int, typer.Option(min=0, help="Of the phantoms.")] = HELD_OUT_SEED,
+    clicks: Annotated[Path | None, typer.Option(help="Official clicks; DATASET/clicks.")] = None,
     out: Annotated[Path | None, typer.Option(help="A .csv to write, a line a case and number of clicks.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     mirroring: Annotated[bool, typer.Option(help="Average over mirrored inputs.")] = True,
 ) -> None:
-    """Prints Dice, false positive and false negative volume at 0, 3, 7 and 10 clicks a label."""
-    if (dataset is None) == (phantoms is None):
-        raise typer.BadParameter("expected one of --dataset and --phantoms")
+    """Prints Dice, false positive and false negative volume at 0, 3, 7 and 10 clicks a label.
+
+    Cases without official clicks get simulated ones.
+    """
     ensemble = Ensemble.load(model, device, folds=None if fold is None else [str(fold)])
-    truths: Iterator[Truth]
-    if dataset is None:
-        truths = (truth_of_phantom(make_phantom(first_seed + index)) for index in range(phantoms or 0))
-    else:
-        names = case_names(dataset)
-        if fold is not None:
-            names = read_fold(splits or dataset / SPLITS_FILE, names, fold)
-        if clicks is None and (dataset / CLICKS_FOLDER).is_dir():
-            clicks = dataset / CLICKS_FOLDER
-        truths = read_dataset(dataset, names, clicks)
-    rows = validate(ensemble, truths, mirroring=mirroring)
-    typer.echo(summarize(list(rows) if out is None else write_rows(rows, out)))
+    cases = Dataset.find(dataset)
+    names: Sequence[str] = cases.names
+    if fold is not None:
+        names = read_fold(splits or dataset / SPLITS_FILE, names, fold)
+    table = validate(ensemble, cases, names, clicks, mirroring=mirroring)
+    if out is not None:
+        table.write(out)
+    typer.echo(to_markdown(table, summarize(table)), nl=False)
 
 
 def _trainer(variant: str) -> type[LesionClickTrainer]:

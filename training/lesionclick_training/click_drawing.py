@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from batchgeneratorsv2.transforms.base.basic_transform import ImageOnlyTransform
 
+from lesionclick.click_simulation import challenge_background_clicks, challenge_tumor_clicks
 from lesionclick.clicks import EDTEncoding, Encoding
-from lesionclick_training import click_simulation
+from lesionclick_training.custom_clicks import custom_background_clicks, custom_tumor_clicks
 
 OFFSET = 3  # voxels an axis by which a click in training is moved at most (arXiv 2508.21680)
 PUBLISHED_ENCODING = EDTEncoding(radius=2)
@@ -40,26 +41,30 @@ class DrawClicks(ImageOnlyTransform):
     def get_parameters(self, **data_dict: Any) -> dict[str, np.ndarray]:
         """Draws clicks: `tumor` and `background`, int64 arrays of shape (clicks, 3), z, y, x in the patch."""
         generator = np.random.default_rng(np.random.randint(2**32, size=4, dtype=np.uint32))
-        tumor_count = click_simulation.draw_count(generator, self.most)
-        background_count = click_simulation.draw_count(generator, self.most)
+        tumor_count = draw_count(generator, self.most)
+        background_count = draw_count(generator, self.most)
         labels = data_dict["segmentation"][0].numpy()
         lesion = labels > 0
         uptake = _uptake(data_dict["image"][1].numpy(), outside=labels < 0)
         if generator.random() < self.custom_probability:
             return {
-                "tumor": click_simulation.custom_tumor_clicks(lesion, tumor_count, generator, OFFSET),
-                "background": click_simulation.custom_background_clicks(uptake, lesion, background_count, generator),
+                "tumor": custom_tumor_clicks(lesion, tumor_count, generator, OFFSET),
+                "background": custom_background_clicks(uptake, lesion, background_count, generator),
             }
         return {
-            "tumor": click_simulation.challenge_tumor_clicks(lesion, tumor_count, generator, OFFSET),
-            "background": click_simulation.challenge_background_clicks(
-                uptake, lesion, background_count, generator, OFFSET
-            ),
+            "tumor": challenge_tumor_clicks(lesion, tumor_count, generator, OFFSET),
+            "background": challenge_background_clicks(uptake, lesion, background_count, generator, OFFSET),
         }
 
     def _apply_to_image(self, img: torch.Tensor, **params: np.ndarray) -> torch.Tensor:
         maps = [self.encoding.encode(params[label], img.shape[1:]) for label in ("tumor", "background")]
         return torch.cat([img, *(torch.from_numpy(encoded)[None] for encoded in maps)])
+
+
+def draw_count(generator: np.random.Generator, most: int = 10) -> int:
+    """How many clicks of one label a training sample gets: k of 0 to `most`, p(k) proportional to log(most + 2 - k)."""
+    weights = np.log(most + 2.0 - np.arange(most + 1))
+    return int(generator.choice(most + 1, p=weights / weights.sum()))
 
 
 def _uptake(normalised_pet: np.ndarray, outside: np.ndarray) -> np.ndarray:

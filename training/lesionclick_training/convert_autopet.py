@@ -23,14 +23,10 @@ from tqdm import tqdm
 
 from lesionclick.case import Geometry, require_same_grid
 from lesionclick.clicks import Click, read_clicks, write_clicks
+from lesionclick.dataset import CLICKS_ENDING, CLICKS_FOLDER, CT_SUFFIX, FILE_ENDING, PET_SUFFIX
 from lesionclick.errors import CaseError
 from lesionclick_training.images import geometry_of_file, read_label
 from lesionclick_training.nnunet_layout import (
-    CLICKS_ENDING,
-    CLICKS_FOLDER,
-    CT_SUFFIX,
-    FILE_ENDING,
-    PET_SUFFIX,
     SPLITS_FILE,
     adding_cases,
     read_json,

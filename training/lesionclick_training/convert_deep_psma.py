@@ -20,9 +20,10 @@ import SimpleITK as sitk
 from tqdm import tqdm
 
 from lesionclick.case import Geometry, require_same_grid
+from lesionclick.dataset import FILE_ENDING
 from lesionclick.errors import CaseError
 from lesionclick_training.images import read_image, read_label, resample_ct
-from lesionclick_training.nnunet_layout import FILE_ENDING, adding_cases, stack_label, write_case
+from lesionclick_training.nnunet_layout import adding_cases, stack_label, write_case
 from lesionclick_training.organs import TOTAL, label_organs, read_organs
 
 TRACERS = ("PSMA", "FDG")

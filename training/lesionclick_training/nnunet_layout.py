@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from lesionclick.dataset import CT_SUFFIX, FILE_ENDING, PET_SUFFIX, case_names
 from lesionclick.errors import CaseError
 
 ORGANS = (
@@ -38,9 +39,7 @@ ORGANS = (
 )
 """Names of the organ classes 1 to 10 (arXiv 2508.21680); 0 is everything else."""
 
-CT_SUFFIX, PET_SUFFIX, FILE_ENDING = "_0000", "_0001", ".nii.gz"
 SPLITS_FILE = "splits_final.json"
-CLICKS_FOLDER, CLICKS_ENDING = "clicks", "_clicks.json"
 
 Splits = list[dict[str, list[str]]]
 
@@ -62,21 +61,6 @@ def write_label(path: Path, label: np.ndarray, reference: sitk.Image) -> None:
     image.SetDirection(direction.ravel().tolist())
     path.parent.mkdir(parents=True, exist_ok=True)
     sitk.WriteImage(image, str(path), useCompression=True)
-
-
-def read_lesions(path: Path) -> np.ndarray:
-    """The lesions of a label, of two channels or plain: uint8 of shape (z, y, x), 0 and 1.
-
-    Raises:
-        CaseError: the file is missing or is not an image.
-    """
-    if not path.is_file():
-        raise CaseError(f"{path}: the file is missing, expected a label")
-    try:
-        label = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-    except RuntimeError:
-        raise CaseError(f"{path}: is not an image that can be read") from None
-    return ((label[0] if label.ndim == 4 else label) == 1).astype(np.uint8)
 
 
 def write_case(dataset: Path, name: str, ct: sitk.Image, pet: sitk.Image, label: np.ndarray) -> None:
@@ -209,8 +193,3 @@ def _join(staged: Path, dataset: Path) -> None:
     write_dataset_json(dataset, description)
     if splits is not None:
         write_splits(dataset, [{"train": [*fold["train"], *names], "val": fold["val"]} for fold in splits])
-
-
-def case_names(dataset: Path) -> list[str]:
-    """Names of a dataset's cases, sorted: those that have a label."""
-    return sorted(path.name.removesuffix(FILE_ENDING) for path in (dataset / "labelsTr").glob(f"*{FILE_ENDING}"))

@@ -14,9 +14,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from lesionclick.case import Geometry, require_same_grid
+from lesionclick.dataset import FILE_ENDING
 from lesionclick.errors import CaseError
 from lesionclick_training.images import read_label, resample_label
-from lesionclick_training.nnunet_layout import FILE_ENDING, ORGANS
+from lesionclick_training.nnunet_layout import ORGANS
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from lesionclick.errors import LesionClickError
 from lesionclick.weights import ModelFolder
 from lesionclick_training import cli
 from lesionclick_training.click_drawing import DrawClicks
-from lesionclick_training.lesion_organ import LesionOrganLoss, organ_target
+from lesionclick_training.lesion_organ import LESION_LOGIT, LesionOrganLoss, organ_target
 from lesionclick_training.misalignment import PETCTMisalignment
 from lesionclick_training.nnunet_layout import stack_label, write_case, write_dataset_json, write_splits
 from lesionclick_training.plans import NetworkPlan
@@ -329,11 +329,12 @@ def test_the_loss_of_perfect_logits_is_minus_the_dice_of_both() -> None:
     dice = {"batch_dice": False, "smooth": 0, "do_bg": False, "ddp": False}
     loss = LesionOrganLoss(DC_and_CE_loss(dice, {}, dice_class=MemoryEfficientSoftDiceLoss))
     assert loss(output, stored).item() == pytest.approx(-2)
+    assert LesionOrganLoss(loss.loss, 0.25)(output, stored).item() == pytest.approx(-1.25)
     assert loss(output.to(torch.bfloat16), stored).dtype == torch.float32
 
 
 def test_lesions_and_organs_are_learnt(make_trainer: Callable[..., LesionClickTrainer]) -> None:
-    trainer = make_trainer(LESIONCLICK_INITIAL_LR="0.01")
+    trainer = make_trainer(LESIONCLICK_INITIAL_LR="0.05")
     trainer.dataloader_train, _ = trainer.get_dataloaders()
     trainer.network.train()
     start = {name: value.detach().clone() for name, value in trainer.network.decoder.named_parameters()}
@@ -344,12 +345,13 @@ def test_lesions_and_organs_are_learnt(make_trainer: Callable[..., LesionClickTr
     def losses() -> tuple[float, float]:
         with torch.no_grad():
             output, target = trainer.network(drawn["data"])[0].float(), drawn["target"][0].long()
-        lesions = torch.nn.functional.cross_entropy(output[:, :2], target[:, 0])
+        rare = (target[:, 0] == 0).sum() / (target[:, 0] == 1).sum()  # lesions count as much as all else
+        lesions = torch.nn.functional.cross_entropy(output[:, :2], target[:, 0], torch.tensor([1.0, rare]))
         organs = torch.nn.functional.cross_entropy(output[:, 2:], organ_target(target)[:, 0])
         return lesions.item(), organs.item()
 
     before = losses()
-    for _ in range(30):
+    for _ in range(60):
         trainer.train_step(drawn)
     after = losses()
     assert after[0] < 0.9 * before[0]
@@ -399,6 +401,25 @@ def test_numbers_are_nnunets_and_the_papers_by_default(make_trainer: Callable[..
     numbers = (trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch)
     assert numbers == (1000, 250, 50)
     assert trainer.optimizer.param_groups[0]["lr"] == 1e-3
+    assert trainer.oversample_foreground_percent == 0.33
+    assert trainer.loss.loss.organ_weight == 1
+
+
+def test_settings_for_short_trainings(make_trainer: Callable[..., LesionClickTrainer]) -> None:
+    trainer = make_trainer(LESIONCLICK_OVERSAMPLE_FOREGROUND="1", LESIONCLICK_ORGAN_WEIGHT="0.1")
+    assert trainer.oversample_foreground_percent == 1
+    assert trainer.loss.loss.organ_weight == 0.1
+
+
+def test_fresh_networks_expect_few_lesions(make_trainer: Callable[..., LesionClickTrainer]) -> None:
+    trainer = make_trainer()
+    data, _ = batch(trainer)
+    with torch.no_grad():
+        for head in trainer.network.decoder.seg_layers:
+            assert (head.bias[1] - head.bias[0]).item() == LESION_LOGIT
+        lesions = trainer.network(data)[0].float()[:, :2]
+    assert abs((lesions[:, 1] - lesions[:, 0]).mean().item() - LESION_LOGIT) < 0.5
+    assert trainer.network.decoder.organ_seg_layers[-1].bias.abs().max() == 0
 
 
 @pytest.mark.parametrize(
@@ -409,6 +430,8 @@ def test_numbers_are_nnunets_and_the_papers_by_default(make_trainer: Callable[..
         ("LESIONCLICK_VAL_ITERATIONS", "-1"),
         ("LESIONCLICK_INITIAL_LR", "nan"),
         ("LESIONCLICK_INITIAL_LR", "fast"),
+        ("LESIONCLICK_OVERSAMPLE_FOREGROUND", "1.5"),
+        ("LESIONCLICK_ORGAN_WEIGHT", "0"),
     ],
 )
 def test_a_wrong_setting_is_named(make_trainer: Callable[..., LesionClickTrainer], name: str, value: str) -> None:
@@ -448,6 +471,19 @@ def test_plans_hold_the_datasets_own_intensities_of_lesions(root: Path) -> None:
     assert found["percentile_99_5"] == pytest.approx(np.percentile(voxels, 99.5), rel=0.05)
     assert plans["configurations"]["3d_fullres"]["normalization_schemes"] == ["CTNormalization"] * 2
     assert json.loads((root / "preprocessed" / NAME / "splits_final.json").read_text()) == [SPLIT, SPLIT]
+
+
+def test_datasets_with_the_same_plans_make_one_ensemble(root: Path) -> None:
+    other = root / "raw" / "Dataset903_More"
+    for seed, name in enumerate(("a", "b")):
+        ct, pet, label = volumes(seed + 5)
+        write_case(other, name, image_from(ct), image_from(pet), label)
+    write_dataset_json(other, "for tests")
+    run("preprocess", 903, "--plan", "small", "--plans-of", 901, "--root", root, "--processes", 1)
+    theirs = json.loads((root / "preprocessed" / NAME / "TinyPlans.json").read_text())
+    plans = json.loads((root / "preprocessed" / "Dataset903_More" / "TinyPlans.json").read_text())
+    assert plans == {**theirs, "dataset_name": "Dataset903_More"}
+    assert (root / "preprocessed" / "Dataset903_More" / "TinyPlans_3d_fullres" / "a.b2nd").is_file()
 
 
 # ---- pretrained weights

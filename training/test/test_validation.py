@@ -1,4 +1,3 @@
-import math
 from pathlib import Path
 
 import numpy as np
@@ -6,22 +5,14 @@ import pytest
 import SimpleITK as sitk
 
 from benchmarks.random_model import make_plans, write_model
-from lesionclick.case import Case, Geometry
 from lesionclick.clicks import Click, write_clicks
+from lesionclick.dataset import Dataset
 from lesionclick.ensemble import Ensemble
 from lesionclick.errors import CaseError
-from lesionclick.metrics import Detection, Metrics
+from lesionclick.evaluation import first_clicks
 from lesionclick.session import Session
-from lesionclick_training.nnunet_layout import stack_label, write_case
-from lesionclick_training.validation import (
-    Row,
-    Truth,
-    first_clicks,
-    read_dataset,
-    summarize,
-    validate,
-    write_rows,
-)
+from lesionclick_training.nnunet_layout import stack_label, write_case, write_splits
+from lesionclick_training.validation import read_fold, validate
 
 SHAPE = (18, 20, 22)
 
@@ -36,7 +27,7 @@ def images(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     ct, pet, lesion = images()
     folder = tmp_path / "Dataset900_Test"
     for name, label in (("a", stack_label(lesion, lesion * 3)), ("b", stack_label(np.zeros_like(lesion)))):
@@ -50,15 +41,10 @@ def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
     return Ensemble.load(write_model(tmp_path_factory.mktemp("model") / "m", plans), "cpu")
 
 
-def test_first_clicks_are_so_many_of_each_label() -> None:
-    clicks = [Click(i, 0, 0, "tumor") for i in range(4)] + [Click(i, 1, 0, "background") for i in range(2)]
-    assert first_clicks(clicks, 0) == ()
-    assert first_clicks(clicks, 3) == (*clicks[:3], *clicks[4:])
-    assert first_clicks(clicks[::-1], 1) == (clicks[3], clicks[5])
-
-
-def test_dataset_is_read_with_lesions_alone_and_simulated_clicks(dataset: Path) -> None:
-    a, b = read_dataset(dataset, ["a", "b"])
+def test_lesions_are_read_from_a_label_with_organs(folder: Path) -> None:
+    dataset = Dataset.find(folder)
+    assert dataset.names == ("a", "b")
+    a, b = (dataset.read(name) for name in dataset.names)
     ct, pet, lesion = images()
     np.testing.assert_array_equal(a.lesion_zyx, lesion)  # not the organs of the second channel
     np.testing.assert_array_equal(a.case.ct_zyx, ct)
@@ -69,71 +55,22 @@ def test_dataset_is_read_with_lesions_alone_and_simulated_clicks(dataset: Path) 
     assert not any(click.label == "tumor" for click in b.case.clicks)
 
 
-def test_official_clicks_are_used_where_given(dataset: Path, tmp_path: Path) -> None:
-    clicks = (Click(5, 4, 3, "tumor"), Click(0, 0, 0, "background"))
+def test_rows_hold_what_the_engine_predicts_at_each_step(folder: Path, ensemble: Ensemble, tmp_path: Path) -> None:
+    dataset = Dataset.find(folder)
+    clicks = (Click(5, 4, 3, "tumor"), Click(6, 5, 4, "tumor"), Click(0, 0, 0, "background"))
     write_clicks(clicks, tmp_path / "a_clicks.json")
-    (a,) = read_dataset(dataset, ["a"], tmp_path)
-    assert a.case.clicks == clicks
-    with pytest.raises(CaseError, match=r"b_clicks\.json: the clicks file is missing"):
-        list(read_dataset(dataset, ["b"], tmp_path))
-
-
-@pytest.mark.parametrize("part", ["imagesTr/a_0000", "imagesTr/a_0001", "labelsTr/a"])
-def test_broken_dataset_is_one_sentence(part: str, dataset: Path) -> None:
-    path = dataset / f"{part}.nii.gz"
-    path.write_bytes(b"text")
-    with pytest.raises(CaseError, match=rf"{part}\.nii\.gz: is not an image"):
-        list(read_dataset(dataset, ["a"]))
-    path.unlink()
-    with pytest.raises(CaseError, match=rf"{part}\.nii\.gz: the file is missing"):
-        list(read_dataset(dataset, ["a"]))
-
-
-def test_label_of_another_size_is_refused(dataset: Path) -> None:
-    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((3, 4, 5), np.uint8)), str(dataset / "labelsTr" / "a.nii.gz"))
-    with pytest.raises(CaseError, match="label, CT and PET of the case differ in size"):
-        list(read_dataset(dataset, ["a"]))
-
-
-def test_rows_hold_what_the_engine_predicts_at_each_step(dataset: Path, ensemble: Ensemble) -> None:
-    (truth,) = read_dataset(dataset, ["a"])
-    rows = list(validate(ensemble, [truth], (0, 2), mirroring=False))
-    assert [(row.case, row.clicks) for row in rows] == [("a", 0), ("a", 2)]
-    for row in rows:
-        mask = Session(ensemble, truth.case).predict(first_clicks(truth.case.clicks, row.clicks), mirroring=False).mask
+    table = validate(ensemble, dataset, ["a"], tmp_path, steps=(0, 2), mirroring=False)
+    assert [(row.case, row.step, row.source) for row in table.rows] == [("a", 0, "official"), ("a", 2, "official")]
+    truth = dataset.read("a")
+    for row in table.rows:
+        mask = Session(ensemble, truth.case).predict(first_clicks(clicks, row.step), mirroring=False).mask
         overlap = np.logical_and(mask, truth.lesion_zyx).sum()
-        assert row.metrics.dice == pytest.approx(2 * overlap / (mask.sum() + truth.lesion_zyx.sum()), abs=1e-6)
-    assert rows[0].metrics != rows[1].metrics
+        assert row.dice == pytest.approx(2 * overlap / (mask.sum() + truth.lesion_zyx.sum()), abs=1e-6)
+    assert table.rows[0].dice != table.rows[1].dice
 
 
-def test_volumes_are_those_of_the_cases_grid(ensemble: Ensemble) -> None:
-    ct, pet, lesion = images()
-    geometry = Geometry(SHAPE[::-1], (1.0, 1.0, 1.0), (0.0,) * 3, (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
-    (row,) = validate(ensemble, [Truth(Case("c", ct, pet, geometry), lesion * 0)], (0,), mirroring=False)
-    mask = Session(ensemble, Case("c", ct, pet, geometry)).predict([], mirroring=False).mask
-    assert row.metrics.false_positive_volume == pytest.approx(mask.sum() / 1000)
-    assert math.isnan(row.metrics.dice)
-
-
-def test_table_leaves_out_what_is_not_defined(tmp_path: Path) -> None:
-    def metrics(dice: float, volume: float, missed: float) -> Metrics:
-        return Metrics(dice, volume, missed, Detection(1, 0, 0))
-
-    rows = [
-        Row("a", 0, metrics(0.5, 2.0, 4.0)),
-        Row("a", 10, metrics(0.9, 0.0, 0.0)),
-        Row("b", 0, metrics(math.nan, 4.0, math.nan)),
-        Row("b", 10, metrics(math.nan, 1.0, math.nan)),
-    ]
-    assert write_rows(iter(rows), tmp_path / "out" / "rows.csv") == rows
-    assert (tmp_path / "out" / "rows.csv").read_text().splitlines()[:2] == [
-        "case,clicks,dice,false_positive_ml,false_negative_ml,detection_f1",
-        "a,0,0.500000,2.000000,4.000000,1.000000",
-    ]
-    assert summarize(rows).splitlines() == [
-        "| clicks a label (2 cases) | Dice | FPvol, ml | FNvol, ml | detection F1 |",
-        "| --- | --- | --- | --- | --- |",
-        "| 0 | 0.500 | 3.00 | 4.00 | 1.000 |",
-        "| 10 | 0.900 | 0.50 | 0.00 | 1.000 |",
-        "| AUC, unit steps | 0.700 | 1.75 | 2.00 | 1.000 |",
-    ]
+def test_a_fold_has_its_own_cases(folder: Path) -> None:
+    write_splits(folder, [{"train": ["a"], "val": ["b"]}])
+    assert read_fold(folder / "splits_final.json", ["a", "b"], 0) == ["b"]
+    with pytest.raises(CaseError, match="has no fold 1, it has 1"):
+        read_fold(folder / "splits_final.json", ["a", "b"], 1)
