@@ -83,19 +83,34 @@ class Case:
             CaseError: something is missing, too much, damaged or does not fit together.
         """
         folder = Path(folder)
-        ct_path = _only_file(folder / CT_FOLDER)
-        pet_path = _only_file(folder / PET_FOLDER)
-        ct_zyx, ct_geometry = _read_image(ct_path)
-        clicks = read_clicks(folder / CLICKS_FILE, ct_geometry.shape_zyx)
-        pet_zyx, pet_geometry = _read_image(pet_path)
+        ct_path = only_file(folder / CT_FOLDER)
+        return cls.read_files(_stem(ct_path), ct_path, only_file(folder / PET_FOLDER), folder / CLICKS_FILE)
+
+    @classmethod
+    def read_files(cls, name: str, ct_path: Path, pet_path: Path, clicks_path: Path | None) -> "Case":
+        """Reads a case from its files, wherever they lie.
+
+        Args:
+            name: the case's.
+            ct_path: HU, any format that SimpleITK reads.
+            pet_path: SUV, on the CT's grid.
+            clicks_path: the challenge's JSON; None for no clicks.
+
+        Raises:
+            CaseError: a file is missing, damaged or does not fit the others.
+        """
+        ct_zyx, ct_geometry = read_image(ct_path)
+        clicks = () if clicks_path is None else read_clicks(clicks_path, ct_geometry.shape_zyx)
+        pet_zyx, pet_geometry = read_image(pet_path)
         for path, image_zyx in ((ct_path, ct_zyx), (pet_path, pet_zyx)):
             if not image_zyx.any():
                 raise CaseError(f"{path}: every voxel is 0")
         require_same_grid(ct_geometry, pet_geometry, ("CT", "PET"), (ct_path, pet_path))
-        return cls(_stem(ct_path), ct_zyx, pet_zyx, ct_geometry, clicks)
+        return cls(name, ct_zyx, pet_zyx, ct_geometry, clicks)
 
 
-def _only_file(folder: Path) -> Path:
+def only_file(folder: Path) -> Path:
+    """The one file of a folder, hidden ones aside; CaseError where there is none or more than one."""
     try:
         found = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except FileNotFoundError:
@@ -114,15 +129,26 @@ def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
 
 
-def _read_image(path: Path) -> tuple[np.ndarray, Geometry]:
+def read_image(path: Path, channels: bool = False) -> tuple[np.ndarray, Geometry]:
+    """Reads a 3D image with one finite number a voxel: float32 of shape (z, y, x), and its grid.
+
+    Args:
+        path: any format that SimpleITK reads.
+        channels: whether a file may also be 4D, as nnU-Net stores several channels; the first is then read.
+
+    Raises:
+        CaseError: the file is missing, damaged or no such image.
+    """
+    if not path.is_file():
+        raise CaseError(f"{path}: the file is missing, expected an image")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     with _silent_native_code():
         try:
             reader.ReadImageInformation()
         except RuntimeError:
-            raise CaseError(f"{path}: is not an image that can be read, expected a .mha file") from None
-        if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
+            raise CaseError(f"{path}: is not an image that can be read, expected a 3D image") from None
+        if reader.GetDimension() not in ((3, 4) if channels else (3,)) or reader.GetNumberOfComponents() != 1:
             size = " x ".join(str(length) for length in reader.GetSize())
             raise CaseError(
                 f"{path}: is {reader.GetDimension()}D ({size}) with {reader.GetNumberOfComponents()} component(s) a "
@@ -135,6 +161,9 @@ def _read_image(path: Path) -> tuple[np.ndarray, Geometry]:
     stored_zyx = sitk.GetArrayViewFromImage(image)
     if _fails_checksum(path, stored_zyx):
         raise CaseError(f"{path}: its compressed voxels are damaged")
+    if image.GetDimension() == 4:
+        image = image[:, :, :, 0]
+        stored_zyx = sitk.GetArrayViewFromImage(image)
     with np.errstate(over="ignore"):  # found as infinite below
         image_zyx = stored_zyx.astype(np.float32)
     if not np.isfinite(image_zyx).all():
@@ -188,15 +217,17 @@ def mask_path(case: Case, output: Path) -> Path:
     return output / MASK_FOLDER / f"{case.name}.mha"
 
 
-def read_mask(path: Path, geometry: Geometry) -> np.ndarray:
+def read_mask(path: Path, geometry: Geometry, channels: bool = False) -> np.ndarray:
     """Reads a lesion mask that must lie on a case's grid: uint8 of shape geometry.shape_zyx, 0 and 1.
+
+    `channels` allows 4D files, as in `read_image`.
 
     Raises:
         CaseError: the file is missing or damaged, lies on another grid or holds other values.
     """
     if not path.is_file():
         raise CaseError(f"{path}: the mask is missing")
-    mask_zyx, mask_geometry = _read_image(path)
+    mask_zyx, mask_geometry = read_image(path, channels)
     require_same_grid(geometry, mask_geometry, ("CT", "mask"), ("the case", path))
     if not np.isin(mask_zyx, (0, 1)).all():
         raise CaseError(f"{path}: holds values other than 0 and 1")

@@ -1,4 +1,4 @@
-"""The command line: `lesionclick predict | overview | pack | check`."""
+"""The command line: `lesionclick predict | overview | evaluate | compare | pack | check`."""
 
 import logging
 import math
@@ -26,9 +26,10 @@ from lesionclick.case import (
 from lesionclick.engine import Backend, Precision
 from lesionclick.ensemble import Ensemble
 from lesionclick.errors import LesionClickError
+from lesionclick.evaluate_cli import compare_command, evaluate_command
 from lesionclick.log import stage
 from lesionclick.metrics import components, evaluate
-from lesionclick.session import Session
+from lesionclick.session import FieldOfView, Session
 from lesionclick.weights import ModelFolder, describe, pack, verify
 
 logger = logging.getLogger(__name__)
@@ -65,10 +66,14 @@ def predict_command(
     precision: Annotated[
         Precision, typer.Option(envvar="LESIONCLICK_PRECISION", help="Of the networks; auto: the fastest there is.")
     ] = Precision.auto,
+    field_of_view: Annotated[
+        FieldOfView, typer.Option(envvar="LESIONCLICK_FIELD_OF_VIEW", help="Where networks look.")
+    ] = FieldOfView.body,
     mirroring: Annotated[
         bool,
         typer.Option(envvar="LESIONCLICK_MIRRORING", help="Average over mirrored inputs: better, up to 8 x slower."),
     ] = True,
+    clicks: Annotated[bool, typer.Option(envvar="LESIONCLICK_CLICKS", help="Go by the case's clicks.")] = True,
     time_limit: Annotated[
         float | None,
         typer.Option(envvar="LESIONCLICK_TIME_LIMIT", min=0, help="Seconds; leaves out mirrorings, then networks."),
@@ -92,10 +97,10 @@ def predict_command(
         logger.warning("model: %s", ensemble.model.description)
     logger.info("case: %s, %s voxels, %d clicks", case.name, case.geometry.size, len(case.clicks))
 
-    session = Session(ensemble, case)
+    session = Session(ensemble, case, field_of_view)
     way_in = time.monotonic() - start
     deadline = None if time_limit is None else start + time_limit - way_in - RESERVE_SECONDS
-    prediction = session.predict(mirroring=mirroring, deadline=deadline)
+    prediction = session.predict(None if clicks else (), mirroring=mirroring, deadline=deadline)
     with stage("writing"):
         if probabilities is not None:
             write_probabilities(prediction.probability, probabilities)
@@ -127,6 +132,9 @@ def check_command(model: Annotated[Path, typer.Argument(help="A model folder, pa
 def overview_command(
     input: Annotated[Path, typer.Argument(help="The case, in Grand Challenge layout; truth.mha may lie in it.")],
     output: Annotated[Path, typer.Argument(help="The folder that predict wrote the case's mask to.")],
+    before: Annotated[
+        Path | None, typer.Option(help="The folder of another prediction, without clicks, to show beside it.")
+    ] = None,
 ) -> None:
     """Prints a mask's lesions, volume and, where a truth lies beside the case, Dice; draws a .png beside the mask."""
     from lesionclick import overview  # matplotlib is slow to import and only needed here
@@ -135,6 +143,12 @@ def overview_command(
     path = mask_path(case, output)
     mask = read_mask(path, case.geometry)
     panels = [overview.Panel("PET, predicted lesions", mask, case.clicks)]
+    if before is not None:
+        first = read_mask(mask_path(case, before), case.geometry)
+        panels = [
+            overview.Panel("PET, predicted without clicks", first),
+            overview.Panel("PET, predicted with clicks", mask, case.clicks),
+        ]
     _, count = components(mask)
     volume = np.count_nonzero(mask) * math.prod(case.geometry.spacing) / 1000
     typer.echo(f"{count} lesions, {volume:.1f} ml")
@@ -150,6 +164,10 @@ def overview_command(
     picture = path.with_suffix(".png")
     overview.draw(case, panels, picture)
     typer.echo(picture)
+
+
+app.command("evaluate")(evaluate_command)
+app.command("compare")(compare_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -48,31 +48,41 @@ def draw(case: Case, panels: Sequence[Panel], path: Path) -> None:
     Raises:
         CaseError: the file cannot be written.
     """
-    spacing_z, _, spacing_x = case.geometry.spacing_zyx
-    depth, width = case.ct_zyx.shape[0] * spacing_z, case.ct_zyx.shape[2] * spacing_x
+    _, width, _, depth = extent = _extent(case)
     inches_wide = INCHES_HIGH * width / depth
     columns = len(panels) + 1
     figure = Figure(figsize=(max(1.6, inches_wide) * columns, INCHES_HIGH + 0.5), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)[0]
-    extent = (0.0, width, 0.0, depth)
 
     mask = next((panel.mask_zyx for panel in panels if panel.mask_zyx is not None and panel.mask_zyx.any()), None)
     slice_y = case.ct_zyx.shape[1] // 2 if mask is None else int(mask.sum(axis=(0, 2)).argmax())
     low, high = CT_WINDOW
     axes[0].imshow(_upright(case.ct_zyx[:, slice_y], case), cmap="gray", vmin=low, vmax=high, extent=extent)
     axes[0].set_title("CT, coronal", fontsize=10)
-    low, high = SUV_WINDOW
-    projection = _upright(case.pet_zyx.max(axis=1), case)
+    axes[0].set_axis_off()
     for axis, panel in zip(axes[1:], panels, strict=True):
-        axis.imshow(projection, cmap="gray_r", vmin=low, vmax=high, extent=extent)
-        if panel.mask_zyx is not None:
-            _overlay(axis, _upright(panel.mask_zyx.max(axis=1), case), extent)
-        _mark(axis, panel.clicks, case)
-        axis.set_title(panel.title, fontsize=10)
-    for axis in axes:
-        axis.set_axis_off()
+        project(axis, case, panel)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
+
+
+def project(axis: Axes, case: Case, panel: Panel) -> None:
+    """Draws one panel: the coronal maximum-intensity projection of the PET with lesions and clicks, in mm."""
+    low, high = SUV_WINDOW
+    extent = _extent(case)
+    axis.imshow(_upright(case.pet_zyx.max(axis=1), case), cmap="gray_r", vmin=low, vmax=high, extent=extent)
+    if panel.mask_zyx is not None:
+        _overlay(axis, _upright(panel.mask_zyx.max(axis=1), case), extent)
+    _mark(axis, panel.clicks, case)
+    axis.set_title(panel.title, fontsize=10)
+    axis.set_axis_off()
+
+
+def _extent(case: Case) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of a coronal view, mm."""
+    spacing_z, _, spacing_x = case.geometry.spacing_zyx
+    depth, _, width = case.ct_zyx.shape
+    return 0.0, width * spacing_x, 0.0, depth * spacing_z
 
 
 def _flips(case: Case) -> tuple[bool, bool]:

@@ -304,6 +304,13 @@ def _sha256(path: Path) -> str:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def fingerprint(model: ModelFolder) -> str:
+    """A sha256 sum of all that decides what a model predicts: its plans, its encoding and the weights of its folds."""
+    sums = [_sha256(model.path / "plans.json"), json.dumps(model.encoding.to_json())]
+    sums += [f"{fold.name} {_sha256(fold.path)}" for fold in model.folds]
+    return hashlib.sha256("\n".join(sums).encode()).hexdigest()
+
+
 def _verify_sums(folder: Path, used: Sequence[Path]) -> None:
     """Raises ModelError unless every file of the manifest is as it was, and every file in use is in the manifest."""
     manifest = folder / SUMS

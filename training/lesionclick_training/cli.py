@@ -21,14 +21,17 @@ from lesionclick.click_simulation import simulate_official
 from lesionclick.dataset import Dataset
 from lesionclick.ensemble import Ensemble
 from lesionclick.errors import CaseError
-from lesionclick.summary import summarize, to_markdown
+from lesionclick.evaluate_cli import parse_steps
+from lesionclick.summary import Table, summarize, to_markdown
+from lesionclick.weights import CHECKPOINT
 from lesionclick_training import trainers
 from lesionclick_training.convert_cli import convert_app
 from lesionclick_training.nnunet_layout import SPLITS_FILE, adding_cases
 from lesionclick_training.phantom import BASE, MORE, make_phantom, write_container_case, write_nnunet_case
 from lesionclick_training.plans import CONFIGURATION, PUBLISHED, SMALL, write_plans
 from lesionclick_training.pretrained import AUTOPET_STEM, write_pretrained
-from lesionclick_training.trainer import LesionClickTrainer
+from lesionclick_training.table import SETTINGS, Setting, write_table
+from lesionclick_training.trainer import INITIAL_LR, LesionClickTrainer
 from lesionclick_training.trainers import variants
 from lesionclick_training.validation import read_fold, validate
 
@@ -42,6 +45,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(convert_app, name="convert")
+
+
+PHANTOM_WARNING = "trained on synthetic phantoms, for demonstration and tests, not for patients"
+"""What a model says of itself each time it is used, if a phantom was in its training data."""
 
 
 class Plan(StrEnum):
@@ -119,6 +126,9 @@ def train_command(
         float | None,
         typer.Option(envvar="LESIONCLICK_INITIAL_LR", help="Default 0.001; from fresh weights 0.01 is usual."),
     ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(envvar="LESIONCLICK_OPTIMIZER", help="SGD, the default, or AdamW.")
+    ] = None,
     oversample_foreground: Annotated[
         float | None,
         typer.Option(
@@ -137,12 +147,32 @@ def train_command(
     name = _find_dataset(root, dataset, "preprocessed")
     plans = _find_plans(root, name, plan)
     _set_paths(root)
-    settings: dict[str, float | None] = {"EPOCHS": epochs, "ITERATIONS": iterations, "VAL_ITERATIONS": val_iterations}
-    settings |= {"INITIAL_LR": initial_lr, "OVERSAMPLE_FOREGROUND": oversample_foreground}
+    settings: dict[str, float | str | None] = {
+        "EPOCHS": epochs,
+        "ITERATIONS": iterations,
+        "VAL_ITERATIONS": val_iterations,
+    }
+    settings |= {"INITIAL_LR": initial_lr, "OPTIMIZER": optimizer, "OVERSAMPLE_FOREGROUND": oversample_foreground}
     settings |= {"ORGAN_WEIGHT": organ_weight, "SEED": seed}
     for key, value in settings.items():
         if value is not None:
             os.environ[f"LESIONCLICK_{key}"] = str(value)
+    _train(dataset, fold, trainer, plans, pretrained, stem, device, resume=resume)
+    typer.echo(root / "results" / name / _model_folder(trainer, plans))
+
+
+def _train(
+    dataset: int,
+    fold: str,
+    trainer: type[LesionClickTrainer],
+    plans: Path,
+    pretrained: Path | None,
+    stem: int,
+    device: str,
+    *,
+    resume: bool = False,
+) -> None:
+    """nnU-Net's training, from a checkpoint of MultiTalent's or ours where one is given."""
     with tempfile.TemporaryDirectory() as folder:
         weights = None
         if pretrained is not None:
@@ -158,7 +188,90 @@ def train_command(
             continue_training=resume,
             device=torch.device(device),
         )
-    typer.echo(root / "results" / name / f"{trainer.__name__}__{plans.stem}__{CONFIGURATION}")
+
+
+def _model_folder(trainer: type[LesionClickTrainer], plans: Path) -> str:
+    """How nnU-Net names the folder of a training's results."""
+    return f"{trainer.__name__}__{plans.stem}__{CONFIGURATION}"
+
+
+@app.command("table")
+def table_command(
+    dataset: DatasetNumber,
+    more: Annotated[int, typer.Argument(help="Number of the same dataset with more cases in training.")],
+    start: Annotated[Path, typer.Option(help="Checkpoint without clicks that every row starts from.")],
+    out: Annotated[Path, typer.Option(help="The .md file to write.")],
+    root: Root,
+    plan: PlanOption = Plan.published,
+    folds: Annotated[str, typer.Option(help="Folds of the cross-validation, such as 0-4.")] = "0",
+    rows: Annotated[
+        list[str] | None, typer.Option("--row", help="One row to train now, by its name in the table; default all.")
+    ] = None,
+    stem: Stem = AUTOPET_STEM,
+    device: Annotated[Device, typer.Option(help="Where to train and to validate.")] = Device.cuda,
+    mirroring: Annotated[bool, typer.Option(help="Average over mirrored inputs in validation.")] = True,
+) -> None:
+    """Trains and validates every row of the paper's table, with one budget, and writes the table.
+
+    The environment's LESIONCLICK_EPOCHS and so on, as in `train`, set the budget. Networks and validations stay in
+    ROOT/table; what is there is not made again, so that a table goes on where it stopped.
+    """
+    known = [setting.name for setting in SETTINGS]
+    for name in rows or ():
+        if name not in known:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}", param_hint="--row")
+    found: dict[str, list[Table]] = {}
+    for setting in SETTINGS:
+        number = more if setting.more_data else dataset
+        tables = []
+        for fold in parse_steps(folds):
+            scores = root / "table" / f"{setting.variant}_{number}_fold_{fold}.csv"
+            if not scores.exists() and setting.name in (rows or known):
+                _make_row(setting, number, dataset, fold, root, plan, start, stem, device, mirroring).write(scores)
+            if scores.exists():
+                tables.append(Table.read(scores))
+        if tables:
+            found[setting.name] = tables
+    write_table(found, _budget(folds), out)
+    typer.echo(out)
+
+
+def _make_row(
+    setting: Setting,
+    number: int,
+    base: int,
+    fold: int,
+    root: Path,
+    plan: Plan,
+    start: Path,
+    stem: int,
+    device: Device,
+    mirroring: bool,
+) -> Table:
+    """Trains one fold of a row, unless it is trained, and validates it on the base dataset's cases of that fold."""
+    trainer = _trainer(setting.variant)
+    name = _find_dataset(root, number, "preprocessed")
+    plans = _find_plans(root, name, plan)
+    _set_paths(root, results="table")
+    model = root / "table" / name / _model_folder(trainer, plans)
+    if not (model / f"fold_{fold}" / CHECKPOINT).exists():
+        _train(number, str(fold), trainer, plans, start, stem, device)
+    raw = _find_dataset(root, base, "raw")
+    cases = Dataset.find(root / "raw" / raw)
+    names = read_fold(root / "preprocessed" / raw / SPLITS_FILE, cases.names, fold)
+    return validate(Ensemble.load(model, device, folds=[str(fold)]), cases, names, mirroring=mirroring)
+
+
+def _budget(folds: str) -> str:
+    """What each row was given, from the same settings as the trainer's."""
+    epochs, iterations, rate = (
+        os.environ.get(f"LESIONCLICK_{name}", default)
+        for name, default in (("EPOCHS", "1000"), ("ITERATIONS", "250"), ("INITIAL_LR", str(INITIAL_LR)))
+    )
+    return (
+        f"Each row: {epochs} epochs of {iterations} steps from the same network without clicks, initial learning rate "
+        f"{rate}, fold {folds}."
+    )
 
 
 @app.command("pretrained")
@@ -189,7 +302,7 @@ def phantoms_command(
 ) -> None:
     """Makes digital phantoms: whole-body PET/CT with lesion and organ labels."""
     population, prefix = (MORE, "more") if more else (BASE, "base")
-    with contextlib.nullcontext(out) if container else adding_cases(out) as folder:
+    with contextlib.nullcontext(out) if container else adding_cases(out, PHANTOM_WARNING) as folder:
         for seed in tqdm(range(first_seed, first_seed + count), unit="phantom", disable=None):
             phantom = make_phantom(seed, spacing_zyx=(spacing,) * 3, population=population)
             name = f"{prefix}_{phantom.tracer.lower()}_{seed:05d}"
@@ -248,9 +361,10 @@ def _find_plans(root: Path, dataset: str, plan: Plan) -> Path:
     return path
 
 
-def _set_paths(root: Path) -> None:
+def _set_paths(root: Path, results: str = "results") -> None:
     """Tells nnU-Net, which reads its environment whenever it needs a path, where all is."""
-    folders = {kind: str(root.resolve() / kind) for kind in ("raw", "preprocessed", "results")}
+    kinds = {"raw": "raw", "preprocessed": "preprocessed", "results": results}
+    folders = {kind: str(root.resolve() / folder) for kind, folder in kinds.items()}
     for kind, folder in {**folders, "extTrainer": os.pathsep.join(trainers.__path__)}.items():
         os.environ[f"nnUNet_{kind}"] = folder
 

@@ -150,7 +150,7 @@ def read_splits(path: Path, names: Sequence[str]) -> Splits:
 
 
 @contextlib.contextmanager
-def adding_cases(dataset: Path) -> Iterator[Path]:
+def adding_cases(dataset: Path, description: str = "") -> Iterator[Path]:
     """A folder to write new cases into: they join the dataset if the block ends well and vanish otherwise.
 
     The dataset is made where it is missing, and its dataset.json is brought up to date. Where it has a
@@ -159,6 +159,7 @@ def adding_cases(dataset: Path) -> Iterator[Path]:
 
     Args:
         dataset: DatasetXXX_Name, with a number of three digits.
+        description: added to that of the dataset, which models carry and repeat each time they are used.
 
     Raises:
         CaseError: the name is another, the dataset has a case of the same name, or something cannot be written.
@@ -171,12 +172,12 @@ def adding_cases(dataset: Path) -> Iterator[Path]:
             staged = Path(temporary) / dataset.name
             staged.mkdir()
             yield staged
-            _join(staged, dataset)
+            _join(staged, dataset, description)
     except OSError as error:
         raise CaseError(f"{dataset}: cannot be written: {error}") from error
 
 
-def _join(staged: Path, dataset: Path) -> None:
+def _join(staged: Path, dataset: Path, description: str) -> None:
     names = case_names(staged)
     for name in names:
         if (dataset / "labelsTr" / f"{name}{FILE_ENDING}").exists():
@@ -184,12 +185,14 @@ def _join(staged: Path, dataset: Path) -> None:
     splits_path = dataset / SPLITS_FILE
     splits = read_splits(splits_path, case_names(dataset)) if splits_path.exists() else None
     json_path = dataset / "dataset.json"
-    description = read_json(json_path).get("description", "") if json_path.exists() else ""
+    before = read_json(json_path).get("description", "") if json_path.exists() else ""
+    if description and description not in before:
+        before = f"{before}; {description}" if before else description
     for path in sorted(staged.rglob("*")):
         if not path.is_dir():
             target = dataset / path.relative_to(staged)
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
-    write_dataset_json(dataset, description)
+    write_dataset_json(dataset, before)
     if splits is not None:
         write_splits(dataset, [{"train": [*fold["train"], *names], "val": fold["val"]} for fold in splits])

@@ -8,6 +8,8 @@ LESIONCLICK_ITERATIONS      training iterations an epoch, default 250
 LESIONCLICK_VAL_ITERATIONS  validation iterations an epoch, default 50
 LESIONCLICK_INITIAL_LR      initial learning rate, default 0.001, the published one, for fine-tuning; nnU-Net's own, for
                             networks that start from nothing, is 0.01
+LESIONCLICK_OPTIMIZER       SGD, the published one and the default, or AdamW, with which a short training finds lesions
+                            sooner (initial learning rate 0.001)
 LESIONCLICK_OVERSAMPLE_FOREGROUND
                             share of the patches that lie round a lesion, default 0.33, nnU-Net's own; with 1 a short
                             training finds lesions sooner
@@ -30,6 +32,7 @@ import torch
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTransform
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
@@ -80,6 +83,17 @@ class LesionClickTrainer(nnUNetTrainer):
         super().initialize()
         if self.device.type == "cpu":
             self._autocast_on_cpu()
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
+        """nnU-Net's SGD or, if the environment says so, AdamW; with its schedule of learning rates in either case."""
+        name = os.environ.get("LESIONCLICK_OPTIMIZER", "SGD")
+        if name not in ("SGD", "AdamW"):
+            raise LesionClickError(f"LESIONCLICK_OPTIMIZER is {name!r}, expected SGD or AdamW")
+        optimizer, schedule = super().configure_optimizers()
+        if name == "AdamW":
+            optimizer = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay)
+            schedule = PolyLRScheduler(optimizer, self.initial_lr, self.num_epochs)
+        return optimizer, schedule
 
     def _autocast_on_cpu(self) -> None:
         """Lets the network compute in bfloat16 where the CPU can, which nnU-Net does on CUDA alone.

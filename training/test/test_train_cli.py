@@ -54,7 +54,9 @@ def test_phantoms_make_a_dataset_that_grows(command: Command, tmp_path: Path) ->
     names = case_names(out)
     assert [name.split("_")[0] for name in names] == ["base", "base", "more"]
     assert [name.split("_")[2] for name in names] == ["00000", "00001", "00005"]
-    assert json.loads((out / "dataset.json").read_text())["numTraining"] == 3
+    dataset = json.loads((out / "dataset.json").read_text())
+    assert dataset["numTraining"] == 3
+    assert dataset["description"] == "trained on synthetic phantoms, for demonstration and tests, not for patients"
     code, _, errors = command("phantoms", out, "--count", 1, "--spacing", 14)
     assert code == 2
     assert f"has a case {names[0]} already" in errors
@@ -81,12 +83,12 @@ def test_validate_takes_one_folds_network_and_cases(
     code, out, errors = command(*arguments, "--fold", 1, "--out", tmp_path / "rows.csv")
     assert code == 0
     assert out.startswith("## all: 1 cases\n\n| clicks a label | Dice |")
-    assert "(4 tiles, 1 networks)" in errors
+    assert "4 tiles, 1 networks)" in errors
     rows = (tmp_path / "rows.csv").read_text().splitlines()[1:]
     assert [row.split(",")[:3:2] for row in rows] == [["a", "0"], ["a", "3"], ["a", "7"], ["a", "10"]]
     code, out, errors = command(*arguments)
     assert out.startswith("## all: 2 cases\n")
-    assert "(4 tiles, 2 networks)" in errors
+    assert "4 tiles, 2 networks)" in errors
 
 
 def test_validate_refuses_what_it_cannot_do(command: Command, dataset: Path, model: Path) -> None:
