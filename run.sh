@@ -4,7 +4,7 @@
 # EXTRAS=test adds what the tests need to the environment.
 set -euo pipefail
 cd "$(dirname "$0")"
-input=${1:-test/golden/same-spacing/input}
+input=${1:-test/cases/psma}
 output=${2:-output}
 
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||

@@ -4,8 +4,8 @@
 
 The peer computes Dice, FPvol and FNvol the way the challenge's script does it: components by cc3d, then for each of
 them a mask of the whole volume and a sum over its overlap with the other mask. The detection F1, which `lesionclick`
-gives as well, is not asked of it. The pair: 400 x 400 x 326 voxels, 60 true lesions, of which 50 are found, and 10 false
-ones.
+gives as well, is not asked of it. The pair: 400 x 400 x 326 voxels, 60 true lesions, 50 of
+them found, and 10 false ones.
 """
 
 import statistics
