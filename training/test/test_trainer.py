@@ -87,6 +87,9 @@ def own_environment() -> Iterator[None]:
     os.environ.update(before)
 
 
+SHORT = ("--epochs", 2, "--iterations", 2, "--val-iterations", 1)
+
+
 @pytest.fixture(autouse=True)
 def each_in_its_own_environment() -> Iterator[None]:
     with own_environment():
@@ -124,8 +127,7 @@ def run(*arguments: object) -> None:
 
 def train(root: Path, variant: str, *options: object, fold: int = 0) -> Path:
     """Two epochs of two iterations by our command; the model folder."""
-    size = ("--epochs", 2, "--iterations", 2, "--val-iterations", 1)
-    run("train", 901, fold, "--variant", variant, "--plan", "small", "--root", root, "--device", "cpu", *size, *options)
+    run("train", 901, fold, "--variant", variant, "--plan", "small", "--root", root, "--device", "cpu", *SHORT, *options)
     return results(root, variant)
 
 
@@ -484,6 +486,23 @@ def test_datasets_with_the_same_plans_make_one_ensemble(root: Path) -> None:
     plans = json.loads((root / "preprocessed" / "Dataset903_More" / "TinyPlans.json").read_text())
     assert plans == {**theirs, "dataset_name": "Dataset903_More"}
     assert (root / "preprocessed" / "Dataset903_More" / "TinyPlans_3d_fullres" / "a.b2nd").is_file()
+
+
+# ---- the table
+
+
+def test_the_papers_table_goes_on_row_by_row(root: Path, tmp_path: Path) -> None:
+    run("train", 901, "all", "--variant", "NoClicks", "--plan", "small", "--root", root, "--device", "cpu", *SHORT)
+    start = root / "results" / NAME / "LesionClickTrainer_NoClicks__TinyPlans__3d_fullres/fold_all/checkpoint_final.pth"
+    os.environ.update(LESIONCLICK_EPOCHS="1", LESIONCLICK_ITERATIONS="1", LESIONCLICK_VAL_ITERATIONS="1")
+    options = ("--start", start, "--root", root, "--plan", "small", "--device", "cpu", "--out", tmp_path / "table.md")
+    for name in ("autoPET III model (no clicks)", "EDT 2"):
+        run("table", 901, 901, *options, "--row", name)
+    trained = [path.parent.parent.name for path in (root / "table").glob("*/*/fold_0/checkpoint_final.pth")]
+    assert sorted(name.split("__")[0] for name in trained) == ["LesionClickTrainer_EDT2", "LesionClickTrainer_NoClicks"]
+    text = (tmp_path / "table.md").read_text()
+    assert "Each row: 1 epochs of 1 steps from the same network without clicks, initial learning rate 0.001" in text
+    assert text.count("not run") == 3 * 11  # EDT 2 with the same dataset as "more data" shares its figures
 
 
 # ---- pretrained weights

@@ -1,0 +1,56 @@
+"""What ships in the box: the model in resources/ and the sample cases."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from lesionclick import Case, Ensemble, Session
+from lesionclick.case import TRUTH_FILE, read_mask
+from lesionclick.metrics import evaluate
+from lesionclick.weights import ModelFolder
+
+MODEL = ROOT / "resources" / "model"
+CASES = ROOT / "test" / "cases"
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_model_is_ten_small_networks_that_say_what_they_are() -> None:
+    model = ModelFolder.read(MODEL)
+    assert [fold.name for fold in model.folds] == list("0123456789")
+    assert model.channels == 4
+    assert "not for patients" in model.description
+    assert "not for patients" in (ROOT / "resources" / "README.md").read_text().splitlines()[0]
+    assert size(MODEL) < 40e6
+
+
+def test_the_samples_are_small_and_one_of_each_kind() -> None:
+    assert sorted(path.name for path in CASES.iterdir() if path.is_dir()) == ["fdg", "no-lesions", "psma"]
+    assert size(CASES) < 6e6
+
+
+@pytest.mark.parametrize("name", ["fdg", "psma"])
+def test_clicks_correct_a_sample(name: str) -> None:
+    """One network without mirroring, to be quick; all ten are measured in docs/evaluation.md."""
+    case = Case.read(CASES / name)
+    truth = read_mask(CASES / name / TRUTH_FILE, case.geometry)
+    assert [sum(click.label == label for click in case.clicks) for label in ("tumor", "background")] == [10, 10]
+    session = Session(Ensemble.load(MODEL, "cpu", folds=["0"]), case)
+    before, after = (
+        evaluate(session.predict(clicks, mirroring=False).mask, truth, case.geometry.spacing_zyx)
+        for clicks in ((), case.clicks)
+    )
+    assert after.dice > before.dice
+    assert after.dice > 0.6
+
+
+def test_a_sample_without_lesions_has_none() -> None:
+    case = Case.read(CASES / "no-lesions")
+    assert not read_mask(CASES / "no-lesions" / TRUTH_FILE, case.geometry).any()
+    assert {click.label for click in case.clicks} == {"background"}
+    mask = Session(Ensemble.load(MODEL, "cpu", folds=["0"]), case).predict(mirroring=False).mask
+    assert np.count_nonzero(mask) * np.prod(case.geometry.spacing) / 1000 < 30  # ml

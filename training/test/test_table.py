@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from lesionclick.summary import Row, Table
+from lesionclick_training.table import SETTINGS, agreements, measured, write_table
+from lesionclick_training.trainers import variants
+
+STEPS = (0, 3, 7, 10)
+
+
+def table(*dice: float, fp: float = 1.0, case: str = "a") -> Table:
+    rows = (
+        Row(case, "fdg", step, "simulated", step, step, value, fp, 2.0, 1, 0, 0, 1.0)
+        for step, value in zip(STEPS, dice, strict=True)
+    )
+    return Table("clicks", tuple(rows))
+
+
+def test_every_row_is_a_trainer_and_has_the_papers_figures() -> None:
+    assert len(SETTINGS) == 14
+    assert len({setting.name for setting in SETTINGS}) == 14
+    for setting in SETTINGS:
+        assert hasattr(variants, f"LesionClickTrainer_{setting.variant}")
+        assert [area is None for area, _ in setting.paper] == [not setting.takes_clicks] * 3
+        assert 68 < setting.paper[0][1] < 77
+
+
+def test_figures_are_those_of_all_folds_cases() -> None:
+    edt = next(setting for setting in SETTINGS if setting.name == "EDT 2")
+    (dice, fp, fn) = measured(edt, [table(0.2, 0.4, 0.6, 0.8), table(0.4, 0.4, 0.4, 0.4, fp=3, case="b")])
+    assert dice == pytest.approx(((1.5 + 1.2) / 2, 60))
+    assert fp == pytest.approx((6.0, 2.0))
+    assert fn == pytest.approx((6.0, 2.0))
+    assert measured(SETTINGS[0], [table(0.2, 0.2, 0.2, 0.2)])[0] == (None, pytest.approx(20))
+
+
+def test_the_table_says_what_agrees_and_what_was_not_run(tmp_path: Path) -> None:
+    results = {
+        "autoPET III model (no clicks)": [table(0.5, 0.5, 0.5, 0.5)],
+        "EDT 2": [table(0.5, 0.6, 0.7, 0.8)],
+        "EDT 2, custom points": [table(0.5, 0.6, 0.7, 0.75)],
+    }
+    path = tmp_path / "docs" / "table.md"
+    write_table(results, "Each row: little.", path)
+    text = path.read_text()
+    assert "Each row: little." in text
+    assert "| EDT 2 | 1.95 / 80.00 | 2.22 / 76.09 | 3.00 / 1.00 | 26.31 / 8.62 |" in text
+    assert "| autoPET III model (no clicks) | - / 50.00 | - / 68.33 |" in text
+    assert text.count("not run") == 3 * 11
+    assert "30.00 points of Dice here, +7.76 in the paper: agrees" in text
+    assert "-5.00 points of Dice here, +0.10 in the paper: does not agree" in text
+
+
+def test_the_order_of_widths_is_compared_by_rank() -> None:
+    names = [setting.name for setting in SETTINGS if setting.name.startswith("Gaussian")]
+    papers = {name: ((1.0, float(index)), (1.0, 1.0), (1.0, 1.0)) for index, name in enumerate(names)}
+    assert "rank correlation of Dice with the paper's 1.00 (7 widths)" in agreements(papers)[-1]
