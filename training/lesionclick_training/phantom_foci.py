@@ -123,7 +123,8 @@ def _place(
     for _ in range(_PLACING_TRIES):
         point, hu = _spot(rng, anatomy, tracer, population, decoy, radius)
         centre = point * anatomy.patient.scale_zyx
-        if all(np.linalg.norm(centre - o.centre) > 1.35 * (radius + o.radius) + _GAP_MM for o in others):
+        inside = anatomy.body.distance(*point[:, None]).item() < 0
+        if inside and all(np.linalg.norm(centre - o.centre) > 1.35 * (radius + o.radius) + _GAP_MM for o in others):
             return _focus(rng, centre, radius, hu, decoy is None, population)
     return None
 

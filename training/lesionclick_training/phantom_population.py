@@ -53,7 +53,7 @@ class Population:
     lesion_free_probability: float = 0.15
     lesion_count: LogNormal = LogNormal(5.0, 0.75, 1.0, 20.0)
     """Rounded; of the cases with lesions."""
-    diameter_mm: LogNormal = LogNormal(18.0, 0.45, 4.0, 40.0)
+    diameter_mm: LogNormal = LogNormal(27.0, 0.35, 4.0, 40.0)
     """Of lesions and decoys."""
     roughness: Range = (0.08, 0.22)
     """Standard deviation of the surface's bumps over the radius."""
@@ -61,20 +61,20 @@ class Population:
     """SUV of lesions and decoys, above that of the tissue around."""
     least_contrast: float = 1.8
     """SUV of an ordinary lesion or decoy over that of the tissue around, at the least, before the scanner's blur."""
-    weak_probability: float = 0.2
-    weak_contrast: Range = (1.5, 2.2)
+    weak_probability: float = 0.3
+    weak_contrast: Range = (1.3, 1.9)
     """SUV of a weak lesion or decoy over that of the tissue around (tissue of less than SUV 1 counts as 1)."""
     touching_probability: float = 0.12
     """Of a lesion or decoy that lies against an organ with high uptake."""
 
-    decoy_count: LogNormal = LogNormal(2.2, 0.7, 0.0, 10.0)
+    decoy_count: LogNormal = LogNormal(0.7, 0.6, 0.0, 8.0)
     """Rounded; of every case."""
     decoy_kinds: tuple[tuple[DecoyKind, float], ...] = (
-        ("mimic", 0.65),
-        ("ureter", 0.1),
-        ("bowel", 0.1),
-        ("joint", 0.08),
-        ("fracture", 0.07),
+        ("mimic", 0.5),
+        ("ureter", 0.15),
+        ("bowel", 0.15),
+        ("joint", 0.1),
+        ("fracture", 0.1),
     )
     """Kinds of decoys with their shares; "mimic" (inflamed nodes, granulomas, benign bone) lies where lesions lie."""
 
@@ -100,9 +100,9 @@ MORE = Population(
     visceral_mm=(0.0, 48.0),
     arms_up_probability=0.45,
     lesion_count=LogNormal(6.0, 0.8, 1.0, 20.0),
-    diameter_mm=LogNormal(16.0, 0.5, 4.0, 40.0),
+    diameter_mm=LogNormal(24.0, 0.42, 4.0, 40.0),
     uptake=LogNormal(5.0, 0.6, 2.0, 35.0),
-    decoy_count=LogNormal(2.6, 0.75, 0.0, 12.0),
+    decoy_count=LogNormal(1.0, 0.6, 0.0, 10.0),
     psf_fwhm_mm=(4.5, 8.0),
     pet_noise=LogNormal(0.12, 0.4, 0.05, 0.3),
     ct_noise_hu=(8.0, 25.0),

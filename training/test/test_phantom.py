@@ -207,13 +207,13 @@ def test_lesions_are_counted_and_sized_as_the_population_says(cases: list[list[F
     radii = np.array([focus.radius for foci in cases for focus in foci])
     assert radii.min() >= 2
     assert radii.max() <= 20
-    assert 8 < np.median(radii) < 10
+    assert 12 < np.median(radii) < 15
 
 
-def test_a_fair_share_of_what_looks_like_a_lesion_is_none(cases: list[list[Focus]]) -> None:
+def test_some_of_what_looks_like_a_lesion_is_none(cases: list[list[Focus]]) -> None:
     lesions = sum(focus.radius**3 for foci in cases for focus in foci if focus.lesion)
     decoys = sum(focus.radius**3 for foci in cases for focus in foci if not focus.lesion)
-    assert 0.2 < decoys / (lesions + decoys) < 0.45
+    assert 0.07 < decoys / (lesions + decoys) < 0.25
 
 
 @pytest.mark.parametrize("tracer", ["FDG", "PSMA"])
