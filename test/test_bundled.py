@@ -19,9 +19,8 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def test_the_model_is_ten_small_networks_that_say_what_they_are() -> None:
+def test_the_model_is_small_and_says_what_it_is() -> None:
     model = ModelFolder.read(MODEL)
-    assert [fold.name for fold in model.folds] == list("0123456789")
     assert model.channels == 4
     assert "not for patients" in model.description
     assert "not for patients" in (ROOT / "resources" / "README.md").read_text().splitlines()[0]
@@ -35,7 +34,7 @@ def test_the_samples_are_small_and_one_of_each_kind() -> None:
 
 @pytest.mark.parametrize("name", ["fdg", "psma"])
 def test_clicks_correct_a_sample(name: str) -> None:
-    """One network without mirroring, to be quick; all ten are measured in docs/evaluation.md."""
+    """One network without mirroring, to be quick; the README has all of them on phantoms."""
     case = Case.read(CASES / name)
     truth = read_mask(CASES / name / TRUTH_FILE, case.geometry)
     assert [sum(click.label == label for click in case.clicks) for label in ("tumor", "background")] == [10, 10]
@@ -44,8 +43,8 @@ def test_clicks_correct_a_sample(name: str) -> None:
         evaluate(session.predict(clicks, mirroring=False).mask, truth, case.geometry.spacing_zyx)
         for clicks in ((), case.clicks)
     )
-    assert after.dice > before.dice
-    assert after.dice > 0.6
+    assert after.dice > before.dice + 0.1
+    assert after.false_negative_volume < 0.2 * before.false_negative_volume
 
 
 def test_a_sample_without_lesions_has_none() -> None:
