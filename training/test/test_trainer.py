@@ -127,7 +127,9 @@ def run(*arguments: object) -> None:
 
 def train(root: Path, variant: str, *options: object, fold: int = 0) -> Path:
     """Two epochs of two iterations by our command; the model folder."""
-    run("train", 901, fold, "--variant", variant, "--plan", "small", "--root", root, "--device", "cpu", *SHORT, *options)
+    run(
+        "train", 901, fold, "--variant", variant, "--plan", "small", "--root", root, "--device", "cpu", *SHORT, *options
+    )
     return results(root, variant)
 
 
