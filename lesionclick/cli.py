@@ -29,6 +29,14 @@ from lesionclick.errors import LesionClickError
 from lesionclick.evaluate_cli import compare_command, evaluate_command
 from lesionclick.log import stage
 from lesionclick.metrics import components, evaluate
+from lesionclick.options import (
+    BackendOption,
+    DeviceOption,
+    FieldOfViewOption,
+    MirroringOption,
+    ModelOption,
+    PrecisionOption,
+)
 from lesionclick.session import FieldOfView, Session
 from lesionclick.weights import ModelFolder, describe, pack, verify
 
@@ -58,21 +66,12 @@ class Dtype(StrEnum):
 def predict_command(
     input: Annotated[Path, typer.Option(envvar="LESIONCLICK_INPUT", help="The case, in Grand Challenge layout.")],
     output: Annotated[Path, typer.Option(envvar="LESIONCLICK_OUTPUT", help="Where the mask goes, same layout.")],
-    model: Annotated[Path, typer.Option(envvar="LESIONCLICK_MODEL", help="A model folder.")],
-    device: Annotated[str, typer.Option(envvar="LESIONCLICK_DEVICE", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    backend: Annotated[
-        Backend, typer.Option(envvar="LESIONCLICK_BACKEND", help="What computes; auto: openvino on the CPU.")
-    ] = Backend.auto,
-    precision: Annotated[
-        Precision, typer.Option(envvar="LESIONCLICK_PRECISION", help="Of the networks; auto: the fastest there is.")
-    ] = Precision.auto,
-    field_of_view: Annotated[
-        FieldOfView, typer.Option(envvar="LESIONCLICK_FIELD_OF_VIEW", help="Where networks look.")
-    ] = FieldOfView.body,
-    mirroring: Annotated[
-        bool,
-        typer.Option(envvar="LESIONCLICK_MIRRORING", help="Average over mirrored inputs: better, up to 8 x slower."),
-    ] = True,
+    model: ModelOption,
+    device: DeviceOption = "auto",
+    backend: BackendOption = Backend.auto,
+    precision: PrecisionOption = Precision.auto,
+    field_of_view: FieldOfViewOption = FieldOfView.body,
+    mirroring: MirroringOption = True,
     clicks: Annotated[bool, typer.Option(envvar="LESIONCLICK_CLICKS", help="Go by the case's clicks.")] = True,
     time_limit: Annotated[
         float | None,

@@ -12,6 +12,14 @@ from lesionclick.engine import Backend, Precision
 from lesionclick.ensemble import Ensemble
 from lesionclick.evaluation import Protocol, evaluate_dataset
 from lesionclick.interaction import Interaction, Scribble
+from lesionclick.options import (
+    BackendOption,
+    DeviceOption,
+    FieldOfViewOption,
+    MirroringOption,
+    ModelOption,
+    PrecisionOption,
+)
 from lesionclick.session import FieldOfView
 from lesionclick.summary import SUMMARY_MARKDOWN, compare
 
@@ -20,7 +28,7 @@ def evaluate_command(
     dataset: Annotated[
         Path, typer.Argument(help="A folder of cases with truth.mha, or a dataset in nnU-Net's raw layout.")
     ],
-    model: Annotated[Path, typer.Option(envvar="LESIONCLICK_MODEL", help="A model folder.")],
+    model: ModelOption,
     out: Annotated[Path, typer.Option(help="The folder of results; one begun with the same settings goes on.")],
     clicks: Annotated[
         str, typer.Option(help="Numbers of clicks a label, such as 0-10 or 0,3,7,10; for official clicks.")
@@ -32,20 +40,11 @@ def evaluate_command(
     rounds: Annotated[int, typer.Option(min=1, help="Of corrections.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of simulated clicks and random walks.")] = 42,
     keep_masks: Annotated[bool, typer.Option("--keep-masks", help="Store each step's mask, .mha.")] = False,
-    device: Annotated[str, typer.Option(envvar="LESIONCLICK_DEVICE", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    backend: Annotated[
-        Backend, typer.Option(envvar="LESIONCLICK_BACKEND", help="What computes; auto: openvino on the CPU.")
-    ] = Backend.auto,
-    precision: Annotated[
-        Precision, typer.Option(envvar="LESIONCLICK_PRECISION", help="Of the networks; auto: the fastest there is.")
-    ] = Precision.auto,
-    field_of_view: Annotated[
-        FieldOfView, typer.Option(envvar="LESIONCLICK_FIELD_OF_VIEW", help="Where networks look.")
-    ] = FieldOfView.body,
-    mirroring: Annotated[
-        bool,
-        typer.Option(envvar="LESIONCLICK_MIRRORING", help="Average over mirrored inputs: better, up to 8 x slower."),
-    ] = True,
+    device: DeviceOption = "auto",
+    backend: BackendOption = Backend.auto,
+    precision: PrecisionOption = Precision.auto,
+    field_of_view: FieldOfViewOption = FieldOfView.body,
+    mirroring: MirroringOption = True,
 ) -> None:
     """Evaluates a model over clicks or rounds of corrections: tables, intervals and figures.
 
