@@ -11,7 +11,7 @@ values, without an optimizer's state, which would only slow it down. The default
 
 The machine's limit is the rate of a large matrix product in the number format of our networks. FLOPs are those of the
 tiles that our run computed. A stage "network" of ours includes reading and compiling the networks. Masks of random
-networks depend on where tiles stand, so that they tell little of the body's box.
+networks depend on where tiles stand, so that they tell little of looking at the body alone.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.random_model import FULL_SIZE, make_plans, write_model
 from lesionclick import network, tiles
-from lesionclick.body import body_box
+from lesionclick.body import TISSUE_HU
 from lesionclick.case import Case, mask_path, read_mask
 from lesionclick.engine import Engine
 from lesionclick.weights import CHECKPOINT, ModelFolder, pack
@@ -308,13 +308,13 @@ class Bench:
     def _compare_masks(self) -> None:
         case = Case.read(self.case)
         reference = read_mask(self.scratch / "stock.mha", case.geometry)
-        box = body_box(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx)
-        print("\n| mask against stock nnU-Net's | Dice | Dice in the body's box |\n| --- | --- | --- |")
+        tissue = case.ct_zyx > TISSUE_HU
+        print("\n| mask against stock nnU-Net's | Dice | Dice in tissue |\n| --- | --- | --- |")
         for options in ("", "--field-of-view full", "--field-of-view full --precision float32"):
             output = self.scratch / "ours"
             run_ours(self.case, self.packed, output, self.device, self.mirroring, *options.split())
             mask = read_mask(mask_path(case, output), case.geometry)
-            cells = f"{dice(mask, reference):.4f} | {dice(mask[box], reference[box]):.4f}"
+            cells = f"{dice(mask, reference):.4f} | {dice(mask[tissue], reference[tissue]):.4f}"
             print(f"| {options or 'default settings'} | {cells} |", flush=True)
 
     def compare_levers(self, precision: str) -> None:
@@ -327,7 +327,7 @@ class Bench:
         levers: dict[str, tuple[Path, dict[str, str]]] = {
             "none: torch, float32, full field, checkpoints": (self.checkpoints, plain),
             "packed weights": (self.packed, plain),
-            "body's box": (self.checkpoints, {**plain, "--field-of-view": "body"}),
+            "body alone": (self.checkpoints, {**plain, "--field-of-view": "body"}),
         }
         if precision != "float32":
             levers[f"torch, {precision}"] = (self.checkpoints, {**plain, "--precision": precision})

@@ -27,6 +27,9 @@ RESIDENT_BYTES = 2 << 30
 # Tiles and mirrorings go through a network together up to this many voxels: small ones alone leave a device idle.
 BATCH_VOXELS = 1 << 20
 
+OUTSIDE_LOGIT = -20.0
+"""Of what no network looks at; finite, since it is resampled with the rest."""
+
 Axes = tuple[int, ...]
 Start = tuple[int, int, int]
 """A tile's first voxel."""
@@ -91,6 +94,7 @@ class Ensemble:
         self,
         channels: np.ndarray,
         *,
+        region: tiles.Region | None = None,
         mirroring: bool = True,
         deadline: float | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -100,6 +104,7 @@ class Ensemble:
 
         Args:
             channels: float32 of shape (model.channels, *shape) on the network's grid.
+            region: where the networks look, on that grid; None for everywhere.
             mirroring: whether each network also sees the volume mirrored along each combination of its allowed axes.
             deadline: when to be done, on `clock`. Every network first runs without mirroring, then mirroring by
                 mirroring; the first pass that would not fit, judged by the longest so far, and all after it are left
@@ -108,7 +113,8 @@ class Ensemble:
             memory: of what tiles gave before: only tiles whose input is new are computed. Not with a deadline.
 
         Returns:
-            float32 array of that shape; above 0 where a lesion is more likely than not.
+            float32 array of that shape; above 0 where a lesion is more likely than not, `OUTSIDE_LOGIT` where no
+            network looked.
 
         Raises:
             ModelError: a network gives values that are not finite.
@@ -122,7 +128,8 @@ class Ensemble:
         padding = tiles.padding(shape, patch)
         if any(sum(both) for both in padding):
             channels = np.pad(channels, [(0, 0), *padding])
-        window = tiles.place_tiles(channels.shape[1:], patch)
+            region = region.padded(padding) if region is not None else None
+        window = tiles.place_tiles(channels.shape[1:], patch, region)
         passes = self._plan(mirroring, one_by_one=deadline is not None)
         known = {} if memory is None else memory.recall(channels, window, mirroring)
         new = [tile for tile in window if _start(tile) not in known]
@@ -251,7 +258,9 @@ class TileMemory:
         if before is None or before.shape != channels.shape or mirroring != self._mirroring:
             return {}
         boxes = {_start(tile): (slice(None), *tile) for tile in window}
-        same = [start for start, box in boxes.items() if np.array_equal(before[box], channels[box])]
+        same = [
+            start for start, box in boxes.items() if start in self._sums and np.array_equal(before[box], channels[box])
+        ]
         return {start: self._sums[start] for start in same}
 
     def store(self, channels: np.ndarray, sums: dict[Start, torch.Tensor], mirroring: bool) -> None:
@@ -312,9 +321,12 @@ class _Volume:
         return bool(torch.isfinite(self._sum).all())
 
     def mean(self, window: Sequence[tiles.Tile], weight: float) -> torch.Tensor:
-        """What was added, over the importance of all tiles at a voxel and the weight of all passes; on the host."""
+        """What was added, over the importance of all tiles at a voxel and the weight of all passes; on the host.
+
+        Where no tile stands it is `OUTSIDE_LOGIT`.
+        """
         norm = torch.zeros(self._sum.shape)
         importance = self._importance.cpu() * weight
         for tile in window:
             norm[tile] += importance
-        return self._sum.cpu().div_(norm)
+        return self._sum.cpu().div_(norm).masked_fill_(norm == 0, OUTSIDE_LOGIT)

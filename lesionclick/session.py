@@ -9,20 +9,18 @@ from functools import cached_property
 import numpy as np
 from scipy.special import expit
 
-from lesionclick.body import Box, body_box, include, to_network_box
+from lesionclick.body import body_region
 from lesionclick.case import Case
 from lesionclick.clicks import Click, to_network_grid
 from lesionclick.ensemble import Ensemble, TileMemory
 from lesionclick.log import stage
+from lesionclick.tiles import Region
 
 logger = logging.getLogger(__name__)
 
-OUTSIDE_LOGIT = -20.0
-"""Of what no network looks at; finite, since it is resampled with the rest."""
-
 
 class FieldOfView(StrEnum):
-    """Where networks look: at the box round the body (and round every click), or everywhere."""
+    """Where networks look: at the body (and round every click), or everywhere."""
 
     body = "body"
     full = "full"
@@ -69,10 +67,9 @@ class Session:
         with stage("preprocessing"):
             image = np.stack([case.ct_zyx, case.pet_zyx])
             self._image, self._grid = ensemble.model.preprocessing.to_network(image, case.geometry.spacing_zyx)
-            self._body: Box | None = None
+            self._body: Region | None = None
             if FieldOfView(field_of_view) == FieldOfView.body:
-                box = body_box(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx)
-                self._body = to_network_box(box, self._grid)
+                self._body = body_region(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx, self._grid)
 
     def channels(self, clicks: Iterable[Click]) -> np.ndarray:
         """The networks' input: float32 of shape (4 or 2, *network grid), CT, PET, tumor clicks, background clicks."""
@@ -102,20 +99,21 @@ class Session:
         """
         clicks = self.case.clicks if clicks is None else tuple(clicks)
         channels = self.channels(clicks)
-        box = self._box(clicks)
         with stage("prediction"):
-            seen = np.ascontiguousarray(channels[(slice(None), *box)])
-            logit = np.full(self._grid.shape, OUTSIDE_LOGIT, dtype=np.float32)
-            logit[box] = self.ensemble.foreground_logit(
-                seen, mirroring=mirroring, deadline=deadline, memory=self._memory if deadline is None else None
+            logit = self.ensemble.foreground_logit(
+                channels,
+                region=self._region(clicks),
+                mirroring=mirroring,
+                deadline=deadline,
+                memory=self._memory if deadline is None else None,
             )
-        del channels, seen
+        del channels
         with stage("resampling to the image"):
             return Prediction(self.ensemble.model.preprocessing.to_image(logit, self._grid))
 
-    def _box(self, clicks: Iterable[Click]) -> Box:
-        """Where the networks look for these clicks, on their grid."""
+    def _region(self, clicks: Iterable[Click]) -> Region | None:
+        """Where the networks look for these clicks, on their grid; None for everywhere."""
         if self._body is None:
-            z, y, x = self._grid.shape
-            return slice(0, z), slice(0, y), slice(0, x)
-        return include(self._body, to_network_grid(clicks, self._grid), self.ensemble.model.patch, self._grid.shape)
+            return None
+        quarter = [length // 4 for length in self.ensemble.model.patch]
+        return self._body.with_points(to_network_grid(clicks, self._grid), quarter, self._grid.shape)
