@@ -7,6 +7,7 @@ case = Case.read("input")
 mask = Session(ensemble, case).predict().mask
 """
 
+import lesionclick.log  # noqa: F401 - first, since it notes when the program started and the others take seconds
 from lesionclick.case import Case, Geometry
 from lesionclick.clicks import Click
 from lesionclick.ensemble import Ensemble

@@ -82,7 +82,6 @@ def predict_command(
     ] = None,
 ) -> None:
     """Segments a case: CT, PET and clicks in, lesion mask out."""
-    start = time.monotonic()
     with stage("reading the case"):
         case = Case.read(input)
     target = mask_path(case, output)
@@ -97,13 +96,16 @@ def predict_command(
     logger.info("case: %s, %s voxels, %d clicks", case.name, case.geometry.size, len(case.clicks))
 
     session = Session(ensemble, case, field_of_view)
-    way_in = time.monotonic() - start
-    deadline = None if time_limit is None else start + time_limit - way_in - RESERVE_SECONDS
+    way_in = time.monotonic() - log.STARTED
+    deadline = None if time_limit is None else log.STARTED + time_limit - way_in - RESERVE_SECONDS
     prediction = session.predict(None if clicks else (), mirroring=mirroring, deadline=deadline)
     with stage("writing"):
         if probabilities is not None:
             write_probabilities(prediction.probability, probabilities)
         write_mask(prediction.mask, case.geometry, target)
+    taken = time.monotonic() - log.STARTED
+    if time_limit is not None and taken > time_limit:
+        logger.warning("time limit: %.1f s were too short, this took %.1f s", time_limit, taken)
     typer.echo(target)
 
 

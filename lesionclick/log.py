@@ -6,6 +6,9 @@ import sys
 import time
 from collections.abc import Iterator
 
+STARTED = time.monotonic()
+"""When the package was first imported."""
+
 logger = logging.getLogger("lesionclick")
 
 

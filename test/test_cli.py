@@ -59,6 +59,7 @@ def test_short_time_limit_still_gives_a_mask_and_says_what_is_in_it(
     done = process("--input", case_folder, "--output", tmp_path, "--model", model_folder, "--time-limit", "0.1")
     assert done.returncode == 0
     assert "WARNING time limit: the result holds 1 of 16 passes (1 of 2 networks)" in done.stderr
+    assert "WARNING time limit: 0.1 s were too short, this took " in done.stderr
     assert read(Path(done.stdout.strip())).shape == (18, 20, 22)
 
 
