@@ -10,6 +10,8 @@ from nnunetv2.preprocessing.normalization import default_normalization_schemes
 from nnunetv2.preprocessing.normalization.default_normalization_schemes import ImageNormalization
 from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape, resample_data_or_seg_to_shape
 
+from lesionclick.resampling import resample
+
 
 @dataclass(frozen=True)
 class NetworkGrid:
@@ -52,8 +54,8 @@ class Preprocessing:
     transpose: tuple[int, ...]
     spacing: tuple[float, ...]
     normalisations: tuple[ImageNormalization, ...]
-    image_resampling: Mapping[str, Any]
-    logit_resampling: Mapping[str, Any]
+    image_resampling: dict[str, Any]
+    logit_resampling: dict[str, Any]
 
     @classmethod
     def from_plans(cls, plans: Mapping[str, Any], configuration: Mapping[str, Any]) -> "Preprocessing":
@@ -119,9 +121,7 @@ class Preprocessing:
         for channel, normalisation in enumerate(self.normalisations):
             # the copy keeps nnU-Net's in-place arithmetic off the caller's image
             normalised = normalisation.run(cropped[channel].astype(np.float32, copy=True), outside[0])
-            result[channel] = resample_data_or_seg_to_shape(
-                normalised[None], grid.shape, image_spacing, self.spacing, **self.image_resampling
-            )[0]
+            result[channel] = resample(normalised, grid.shape, image_spacing, self.spacing, self.image_resampling)
         return result, grid
 
     def to_image(self, logit: np.ndarray, grid: NetworkGrid) -> np.ndarray:
@@ -134,9 +134,7 @@ class Preprocessing:
         Returns:
             float32 array of shape grid.image_shape (z, y, x), minus infinity where the image was cropped away.
         """
-        resampled = resample_data_or_seg_to_shape(
-            logit[None], grid.cropped_shape, grid.spacing, grid.image_spacing, **self.logit_resampling
-        )[0]
+        resampled = resample(logit, grid.cropped_shape, grid.spacing, grid.image_spacing, self.logit_resampling)
         result = np.full(grid.image_shape, -np.inf, dtype=np.float32)
         box = tuple(slice(start, start + size) for start, size in zip(grid.crop_start, grid.cropped_shape, strict=True))
         result.transpose(grid.transpose)[box] = resampled

@@ -41,7 +41,7 @@ def test_equals_nnunet(spacing: tuple[float, ...], transpose: tuple[int, ...]) -
     theirs, _, properties = DefaultPreprocessor(verbose=False).run_case_npy(
         image, None, {"spacing": spacing}, manager, manager.get_configuration("3d_fullres"), {}
     )
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-6)
     np.testing.assert_array_equal(image, given)  # the caller's image is left as it was
     assert grid.crop_start == tuple(start for start, _ in properties["bbox_used_for_cropping"])
     assert grid.shape == theirs.shape[1:]
