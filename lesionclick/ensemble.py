@@ -20,9 +20,10 @@ from lesionclick.weights import ModelFolder
 
 logger = logging.getLogger(__name__)
 
-# Ensembles up to this size (float32 bytes of all networks) stay in memory between predictions; of larger ones only the
-# network at work does.
+# Ensembles up to this size (float32 bytes of all networks) stay in memory between passes, on a GPU those up to this share
+# of what it has free; of larger ones only the network at work does.
 RESIDENT_BYTES = 2 << 30
+RESIDENT_SHARE = 0.25
 
 # Tiles and mirrorings go through a network together up to this many voxels: small ones alone leave a device idle.
 BATCH_VOXELS = 1 << 20
@@ -55,7 +56,10 @@ class Ensemble:
     def __init__(self, model: ModelFolder, engine: Engine) -> None:
         self.model = model
         self.engine = engine
-        self._resident = 4 * model.parameters * len(model.folds) <= RESIDENT_BYTES
+        room = RESIDENT_BYTES
+        if engine.device.type == "cuda":
+            room = int(RESIDENT_SHARE * torch.cuda.mem_get_info(engine.device)[0])
+        self._resident = 4 * model.parameters * len(model.folds) <= room
         self._batch = max(1, BATCH_VOXELS // math.prod(model.patch))
         self._networks: dict[int, Network] = {}
 

@@ -1,5 +1,8 @@
 """What ships in the box: the model in resources/ and the sample cases."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +56,19 @@ def test_a_sample_without_lesions_has_none() -> None:
     assert {click.label for click in case.clicks} == {"background"}
     mask = Session(Ensemble.load(MODEL, "cpu", folds=["0"]), case).predict(mirroring=False).mask
     assert np.count_nonzero(mask) * np.prod(case.geometry.spacing) / 1000 < 30  # ml
+
+
+def test_a_real_time_limit_is_kept(tmp_path: Path) -> None:
+    """All networks with all mirrorings would take far longer on two cores; passes are left out instead."""
+    limit = 30.0
+    options = ["--input", CASES / "psma", "--output", tmp_path, "--model", MODEL, "--device", "cpu"]
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, ROOT / "process.py", *options, "--time-limit", str(limit)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - start < limit
+    case = Case.read(CASES / "psma")
+    mask = read_mask(Path(done.stdout.strip()), case.geometry)
+    truth = read_mask(CASES / "psma" / TRUTH_FILE, case.geometry)
+    assert evaluate(mask, truth, case.geometry.spacing_zyx).dice > 0.5

@@ -10,7 +10,8 @@ from conftest import body, image_from, write_case
 
 from benchmarks.random_model import make_plans, write_model
 from lesionclick import Case, Click, DeviceError, Ensemble, ModelError, Session, ensemble, tiles
-from lesionclick.engine import Network
+from lesionclick.engine import Backend, Engine, Network, Precision
+from lesionclick.weights import ModelFolder
 
 
 def load(folder: Path, backend: str = "torch") -> Ensemble:
@@ -91,6 +92,17 @@ def test_large_ensembles_keep_one_network_at_a_time(
     model = load(model_folder)
     np.testing.assert_array_equal(model.foreground_logit(channels), expected)
     assert len(model._networks) == 1
+
+
+@pytest.mark.parametrize(("free", "kept"), [(1000, True), (900, False)])
+def test_a_gpu_says_how_many_networks_it_has_room_for(
+    free: int, kept: bool, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ModelFolder.read(model_folder)
+    unit = 4 * model.parameters * len(model.folds) * 4 // 1000 + 1
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free * unit, 10**12))
+    engine = Engine(torch.device("cuda", 0), Backend.torch, Precision.float16)
+    assert Ensemble(model, engine)._resident == kept
 
 
 class Clock:
