@@ -20,8 +20,8 @@ from lesionclick.weights import ModelFolder
 
 logger = logging.getLogger(__name__)
 
-# Ensembles up to this size (float32 bytes of all networks) stay in memory between passes, on a GPU those up to this share
-# of what it has free; of larger ones only the network at work does.
+# Ensembles up to this size (float32 bytes of all networks) stay in memory between passes, on a GPU those up to this
+# share of what it has free; of larger ones only the network at work does.
 RESIDENT_BYTES = 2 << 30
 RESIDENT_SHARE = 0.25
 
