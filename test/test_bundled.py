@@ -61,11 +61,10 @@ def test_a_sample_without_lesions_has_none() -> None:
 def test_a_real_time_limit_is_kept(tmp_path: Path) -> None:
     """All networks with all mirrorings would take far longer on two cores; passes are left out instead."""
     limit = 30.0
-    options = ["--input", CASES / "psma", "--output", tmp_path, "--model", MODEL, "--device", "cpu"]
+    places = ["--input", CASES / "psma", "--output", tmp_path, "--model", MODEL]
+    command = [sys.executable, ROOT / "process.py", *places, "--device", "cpu", "--time-limit", limit]
     start = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, ROOT / "process.py", *options, "--time-limit", str(limit)], capture_output=True, text=True
-    )
+    done = subprocess.run([str(each) for each in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - start < limit
     case = Case.read(CASES / "psma")
