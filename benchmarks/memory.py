@@ -7,20 +7,18 @@ a small model, on cases of 400 x 400 x 326 voxels (autoPET's largest usual size)
 has to be resampled. Random weights and voxels; mirroring is off, for time.
 """
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+from benchmarks.engine import launch
 from benchmarks.random_model import FULL_SIZE, SMALL, make_plans, write_model
 
 FORWARD = """
-import sys, time, numpy as np
+import sys, numpy as np
 from lesionclick import Ensemble
 ensemble = Ensemble.load(sys.argv[1], "cpu")
 channels = np.random.default_rng(0).normal(size=(4, *ensemble.model.patch)).astype(np.float32)
@@ -28,16 +26,6 @@ ensemble.foreground_logit(channels, mirroring=False)
 """
 SIZE_XYZ = (400, 400, 326)
 SPACINGS_XYZ = {"on the model's spacing": (2.0364201, 2.0364201, 3.0), "resampled": (1.5, 1.5, 2.5)}
-
-
-def measure(*arguments: object) -> tuple[float, float]:
-    """Seconds and peak resident memory (GB) of a process."""
-    start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *map(str, arguments)], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"failed: {arguments}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1e6
 
 
 def write_noise_case(folder: Path, spacing: tuple[float, ...]) -> None:
@@ -62,19 +50,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         full = write_model(root / "full", make_plans(**FULL_SIZE))
-        seconds, peak = measure("-c", FORWARD, full)
-        print(
-            f"| one forward pass, 102.4 M parameters, patch 192^3, float32 | {peak:.1f} | {seconds:.0f} |", flush=True
-        )
+        print_row("one forward pass, 102.4 M parameters, patch 192^3", ["-c", FORWARD, full])
         small = write_model(root / "small", make_plans(**SMALL))
         for name, spacing in SPACINGS_XYZ.items():
             case = root / name
             write_noise_case(case, spacing)
             options = ("--input", case, "--output", case / "output", "--model", small, "--device", "cpu")
-            seconds, peak = measure("process.py", *options, "--no-mirroring")
-            print(
-                f"| whole run, 400 x 400 x 326 voxels, small model, {name} | {peak:.1f} | {seconds:.0f} |", flush=True
-            )
+            name = f"whole run, 400 x 400 x 326 voxels, small model, {name}"
+            print_row(name, ["process.py", *options, "--no-mirroring"])
+
+
+def print_row(name: str, command: Sequence[object]) -> None:
+    """Runs Python with arguments and prints a row of the table."""
+    found, _ = launch(command)
+    print(f"| {name} | {found['memory']:.1f} | {found['seconds']:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
