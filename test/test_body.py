@@ -2,12 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from scipy import ndimage
 
 from benchmarks.random_model import make_plans, write_model
 from lesionclick import Case, Click, Ensemble, Session
 from lesionclick.body import body_region
-from lesionclick.case import Geometry
+from lesionclick.case import TRUTH_FILE, Geometry, read_mask
 from lesionclick.preprocessing import NetworkGrid
 from lesionclick.tiles import Region
 
@@ -105,6 +106,17 @@ def test_a_grid_that_is_cropped_coarser_and_turned() -> None:
     turned = NetworkGrid((2, 1, 0), ct.shape, (4, 0, 0), (86, 80, 100), (43, 40, 50), SPACING, (10.0,) * 3)
     # z 10 to 80 less 4, y 30 to 60, x 35 to 65, with 2 voxels of margin, halved
     assert rectangles(body_region(ct, pet, SPACING, turned)) == {(2, 38, 14, 31, 16, 34)}
+
+
+@pytest.mark.parametrize("name", ["fdg", "psma"])
+def test_no_lesion_of_a_sample_is_outside(name: str) -> None:
+    folder = ROOT / "test" / "cases" / name
+    case = Case.read(folder)
+    spacing, shape = case.geometry.spacing_zyx, case.ct_zyx.shape
+    region = body_region(case.ct_zyx, case.pet_zyx, spacing, grid(shape, spacing))
+    for z, *place in np.argwhere(read_mask(folder / TRUTH_FILE, case.geometry)):
+        assert (region.starts[z] <= place).all()
+        assert (place < region.stops[z]).all()
 
 
 def test_networks_see_the_body_alone_and_every_click(tmp_path: Path) -> None:
