@@ -173,11 +173,13 @@ def _train(
     resume: bool = False,
 ) -> None:
     """nnU-Net's training, from a checkpoint of MultiTalent's or ours where one is given."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as cleanup:
         weights = None
         if pretrained is not None:
             weights = str(Path(folder) / "pretrained.pth")
-            write_pretrained(pretrained, plans, trainer, Path(weights), stem)
+            if not write_pretrained(pretrained, plans, trainer, Path(weights), stem).fresh:
+                os.environ["LESIONCLICK_LESION_HEADS"] = weights
+                cleanup.callback(os.environ.pop, "LESIONCLICK_LESION_HEADS")
         run_training(
             str(dataset),
             CONFIGURATION,

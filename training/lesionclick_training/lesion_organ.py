@@ -17,6 +17,7 @@ from torch import nn
 from lesionclick.network import CLASSES as LESION_CLASSES
 from lesionclick_training.nnunet_layout import ORGANS
 
+LESION_HEADS, ORGAN_HEADS = "decoder.seg_layers.", "decoder.organ_seg_layers."
 ORGAN_CLASSES = len(ORGANS) + 1  # none of them is 0
 
 LESION_LOGIT = -6.0

@@ -5,8 +5,8 @@ shape of the new network's. `write_pretrained` makes such a checkpoint of
 
 - a MultiTalent checkpoint, which has one stem a dataset, `encoder.stem.<id>.*`: the stem of one dataset is taken, no
   head is (arXiv 2508.21680);
-- a checkpoint of this project with two or four input channels: all is taken but the lesion heads, which nnU-Net's
-  option starts afresh whatever the file holds; they are 1x1x1 convolutions to two classes, quickly learnt again.
+- a checkpoint of this project with two or four input channels: all is taken. nnU-Net's option starts lesion heads
+  afresh whatever the file holds; LESIONCLICK_LESION_HEADS (see `trainer`) takes them too, which a short training needs.
 
 Where the stem has two input channels, CT and PET, and the new network four, the click channels keep their fresh
 weights.
@@ -26,6 +26,7 @@ from lesionclick.case import replacing
 from lesionclick.errors import ModelError
 from lesionclick.network import CLASSES as LESION_CLASSES
 from lesionclick.weights import read_checkpoint
+from lesionclick_training.lesion_organ import LESION_HEADS, ORGAN_HEADS
 from lesionclick_training.plans import CONFIGURATION
 from lesionclick_training.trainer import LesionClickTrainer
 
@@ -33,7 +34,6 @@ logger = logging.getLogger("lesionclick")
 
 AUTOPET_STEM = 221  # of MultiTalent, arXiv 2508.21680
 STEM_KERNEL = "encoder.stem.convs.0.conv.weight"
-LESION_HEADS, ORGAN_HEADS = "decoder.seg_layers.", "decoder.organ_seg_layers."
 IMAGE_CHANNELS = 2  # CT, PET
 
 
@@ -67,7 +67,7 @@ def transfer_weights(checkpoint: Path, network: nn.Module, stem: int = AUTOPET_S
         ModelError: the checkpoint cannot be read, has another architecture or no such stem.
     """
     weights, per_dataset = _choose_stem(checkpoint, read_checkpoint(checkpoint)["network_weights"], stem)
-    heads = (LESION_HEADS, ORGAN_HEADS) if per_dataset else (LESION_HEADS,)
+    heads = (LESION_HEADS, ORGAN_HEADS) if per_dataset else ()
     taken: list[str] = []
     widened: list[str] = []
     fresh: list[str] = []

@@ -15,6 +15,9 @@ LESIONCLICK_OVERSAMPLE_FOREGROUND
                             training finds lesions sooner
 LESIONCLICK_ORGAN_WEIGHT    of the organs' loss beside that of the lesions, default 1, the published one; a network that
                             starts from nothing finds lesions far sooner with 0.1
+LESIONCLICK_LESION_HEADS    a checkpoint to take the lesion heads from, which nnU-Net's option -pretrained_weights
+                            leaves fresh; default none. `lesionclick-train train --pretrained` and `table` set it for a
+                            network of ours
 LESIONCLICK_SEED            seed of weights, patches, augmentation and clicks, default none. Two trainings are alike,
                             but for rounding, only on the CPU and with nnUNet_n_proc_DA=0, since nnU-Net leaves the
                             seeds of its augmentation processes to chance
@@ -38,8 +41,15 @@ from torch import nn
 
 from lesionclick.clicks import Encoding
 from lesionclick.errors import LesionClickError
+from lesionclick.weights import read_checkpoint
 from lesionclick_training.click_drawing import DrawClicks
-from lesionclick_training.lesion_organ import LesionOrganLoss, add_organ_heads, expect_few_lesions, lesion_target
+from lesionclick_training.lesion_organ import (
+    LESION_HEADS,
+    LesionOrganLoss,
+    add_organ_heads,
+    expect_few_lesions,
+    lesion_target,
+)
 from lesionclick_training.misalignment import PETCTMisalignment
 
 INITIAL_LR = 1e-3  # arXiv 2508.21680
@@ -67,7 +77,7 @@ class LesionClickTrainer(nnUNetTrainer):
         """Builds network, optimizer and loss, with the numbers that the environment gives.
 
         Raises:
-            LesionClickError: a variable of the environment is not a number of its kind.
+            LesionClickError: a variable of the environment is not of its kind, or names a checkpoint of other heads.
         """
         self.num_epochs = _whole_number("LESIONCLICK_EPOCHS", self.num_epochs)
         self.num_iterations_per_epoch = _whole_number("LESIONCLICK_ITERATIONS", self.num_iterations_per_epoch)
@@ -81,6 +91,8 @@ class LesionClickTrainer(nnUNetTrainer):
         if "LESIONCLICK_SEED" in os.environ:
             _seed_everything(_whole_number("LESIONCLICK_SEED", 0, minimum=0) + self.local_rank)
         super().initialize()
+        if "LESIONCLICK_LESION_HEADS" in os.environ:
+            _take_lesion_heads(self.network, Path(os.environ["LESIONCLICK_LESION_HEADS"]))
         if self.device.type == "cpu":
             self._autocast_on_cpu()
 
@@ -89,11 +101,11 @@ class LesionClickTrainer(nnUNetTrainer):
         name = os.environ.get("LESIONCLICK_OPTIMIZER", "SGD")
         if name not in ("SGD", "AdamW"):
             raise LesionClickError(f"LESIONCLICK_OPTIMIZER is {name!r}, expected SGD or AdamW")
-        optimizer, schedule = super().configure_optimizers()
-        if name == "AdamW":
-            optimizer = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay)
-            schedule = PolyLRScheduler(optimizer, self.initial_lr, self.num_epochs)
-        return optimizer, schedule
+        if name == "SGD":
+            sgd: tuple[torch.optim.Optimizer, Any] = super().configure_optimizers()
+            return sgd
+        optimizer = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay)
+        return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self.num_epochs)
 
     def _autocast_on_cpu(self) -> None:
         """Lets the network compute in bfloat16 where the CPU can, which nnU-Net does on CUDA alone.
@@ -202,6 +214,18 @@ def _share(name: str, default: float) -> float:
     if not 0 < share <= 1:
         raise LesionClickError(f"{name} is {text!r}, expected a number above 0 and at most 1")
     return share
+
+
+def _take_lesion_heads(network: nn.Module, checkpoint: Path) -> None:
+    """Takes them from a checkpoint of another training, whatever nnU-Net wraps the network in."""
+    for wrapping in ("module", "_orig_mod"):
+        network = getattr(network, wrapping, network)
+    weights = read_checkpoint(checkpoint)["network_weights"]
+    heads = {name: value for name, value in weights.items() if name.startswith(LESION_HEADS)}
+    own = {name: value for name, value in network.state_dict().items() if name.startswith(LESION_HEADS)}
+    if {name: value.shape for name, value in heads.items()} != {name: value.shape for name, value in own.items()}:
+        raise LesionClickError(f"{checkpoint}: has other lesion heads than the network to train")
+    network.load_state_dict(heads, strict=False)
 
 
 def _seed_everything(seed: int) -> None:

@@ -589,7 +589,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(
 
 
 def test_nnunets_loader_takes_what_is_written_of_a_click_free_model(
-    root: Path, make_trainer: Callable[..., LesionClickTrainer], tmp_path: Path
+    root: Path, make_trainer: Callable[..., LesionClickTrainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = train(root, "NoClicks")
     trainer = make_trainer("EDT2")
@@ -600,9 +600,10 @@ def test_nnunets_loader_takes_what_is_written_of_a_click_free_model(
     load_pretrained_weights(trainer.network, str(out))
 
     source, written = weights_of(model), torch.load(out)["network_weights"]
-    assert all(name.startswith("decoder.seg_layers.") for name in report.fresh)
+    assert not report.fresh
+    heads = {name for name in fresh if name.startswith("decoder.seg_layers.")}
     for name, value in trainer.network.named_parameters():
-        if name in report.fresh:
+        if name in heads:  # nnU-Net leaves them out
             assert torch.equal(value, fresh[name])
         elif name == STEM_KERNEL:
             assert torch.equal(value[:, :2], source[name])
@@ -611,6 +612,33 @@ def test_nnunets_loader_takes_what_is_written_of_a_click_free_model(
         else:
             assert torch.equal(value, source[name])
     assert "decoder.organ_seg_layers.2.weight" in report.taken
+    monkeypatch.setenv("LESIONCLICK_LESION_HEADS", str(out))
+    other = make_trainer("EDT2").network.state_dict()
+    assert heads
+    assert all(torch.equal(other[name], source[name]) for name in heads)
+
+
+def test_a_training_goes_on_from_all_that_another_learnt(root: Path) -> None:
+    source = train(root, "EDT2") / "fold_0" / "checkpoint_final.pth"
+    # so slow that the weights stay where they began
+    slow = ["--epochs", 1, "--iterations", 1, "--val-iterations", 1, "--initial-lr", 1e-30, "--device", "cpu"]
+    options = ["--variant", "EDT3", "--plan", "small", "--root", root, "--pretrained", source]
+    run("train", 901, 2, *options, *slow)
+    given = torch.load(source, weights_only=False)["network_weights"]
+    trained = weights_of(results(root, "EDT3"), fold=2)
+    for name, value in trained.items():
+        assert torch.equal(value, given[name]), name
+    assert "LESIONCLICK_LESION_HEADS" not in os.environ
+
+
+def test_lesion_heads_of_another_size_are_refused(
+    make_trainer: Callable[..., LesionClickTrainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "other.pth"
+    torch.save({"network_weights": {"decoder.seg_layers.0.weight": torch.zeros(3, 4, 1, 1, 1)}}, path)
+    monkeypatch.setenv("LESIONCLICK_LESION_HEADS", str(path))
+    with pytest.raises(LesionClickError, match="other lesion heads"):
+        make_trainer("EDT2")
 
 
 def test_nnunets_own_command_trains_from_a_pretrained_checkpoint(
