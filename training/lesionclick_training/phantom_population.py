@@ -61,7 +61,7 @@ class Population:
     """SUV of lesions and decoys, above that of the tissue around."""
     least_contrast: float = 1.8
     """SUV of an ordinary lesion or decoy over that of the tissue around, at the least, before the scanner's blur."""
-    weak_probability: float = 0.3
+    weak_probability: float = 0.15
     weak_contrast: Range = (1.3, 1.9)
     """SUV of a weak lesion or decoy over that of the tissue around (tissue of less than SUV 1 counts as 1)."""
     touching_probability: float = 0.12
