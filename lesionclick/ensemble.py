@@ -26,7 +26,7 @@ RESIDENT_BYTES = 2 << 30
 RESIDENT_SHARE = 0.25
 
 # Tiles and mirrorings go through a network together up to this many voxels: small ones alone leave a device idle.
-BATCH_VOXELS = 1 << 20
+BATCH_VOXELS = 1 << 22
 
 OUTSIDE_LOGIT = -20.0
 """Of what no network looks at; finite, since it is resampled with the rest."""
