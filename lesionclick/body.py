@@ -43,25 +43,23 @@ def body_region(ct_zyx: np.ndarray, pet_zyx: np.ndarray, spacing_zyx: Sequence[f
     parts = cc3d.connected_components((ct_zyx[some] > TISSUE_HU) | (pet_zyx[some] > NOTABLE_SUV))
     voxels = cc3d.statistics(parts)["voxel_counts"]
     voxels[0] = 0  # air
-    volume_ml = max(voxels) * math.prod(steps) * math.prod(spacing_zyx) / 1000
+    most = voxels.max()
+    volume_ml = most * math.prod(steps) * math.prod(spacing_zyx) / 1000
     if volume_ml < LEAST_VOLUME_ML:
         logger.info("no body found in the images (largest part %.0f ml): the whole field of view is used", volume_ml)
         return Region.whole(grid.shape)
-    large = voxels >= LEAST_SHARE * max(voxels)
+    large = voxels >= LEAST_SHARE * most
     body = large[parts].transpose(grid.transpose)
 
-    starts = np.tile(np.array(grid.shape[1:]), (grid.shape[0], 1))
-    stops = np.zeros_like(starts)
-    sides = [_first_and_behind_last(body.any(axis=2)), _first_and_behind_last(body.any(axis=1))]
-    for index in np.flatnonzero(body.any(axis=(1, 2))):
-        rows, *others = (
-            _to_network(grid, axis, steps, *bounds)
-            for axis, bounds in enumerate([(index, index + 1), *(side[index] for side in sides)])
-        )
-        for axis, (start, stop) in enumerate(others):
-            starts[slice(*rows), axis] = np.minimum(starts[slice(*rows), axis], start)
-            stops[slice(*rows), axis] = np.maximum(stops[slice(*rows), axis], stop)
-    return Region(starts, stops)
+    region = Region.nothing(grid.shape)
+    occupied = body.any(axis=2), body.any(axis=1)
+    sides = [_first_and_behind_last(side) for side in occupied]
+    for index in np.flatnonzero(occupied[0].any(axis=1)):
+        bounds = [(index, index + 1), *(side[index] for side in sides)]
+        rows, *others = (_to_network(grid, axis, steps, *each) for axis, each in enumerate(bounds))
+        starts, stops = zip(*others, strict=True)
+        region.widen(slice(*rows), starts, stops)
+    return region
 
 
 def _first_and_behind_last(occupied: np.ndarray) -> np.ndarray:

@@ -54,8 +54,8 @@ class Preprocessing:
     transpose: tuple[int, ...]
     spacing: tuple[float, ...]
     normalisations: tuple[ImageNormalization, ...]
-    image_resampling: dict[str, Any]
-    logit_resampling: dict[str, Any]
+    image_resampling: Mapping[str, Any]
+    logit_resampling: Mapping[str, Any]
 
     @classmethod
     def from_plans(cls, plans: Mapping[str, Any], configuration: Mapping[str, Any]) -> "Preprocessing":

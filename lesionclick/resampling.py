@@ -1,6 +1,6 @@
 """nnU-Net's resampling of images and logits, several times as fast: along each axis it is a product with a matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ def resample(
     shape: Sequence[int],
     spacing: Sequence[float],
     new_spacing: Sequence[float],
-    options: dict[str, Any],
+    options: Mapping[str, Any],
 ) -> np.ndarray:
     """What nnU-Net's `resample_data_or_seg_to_shape` makes of one channel, but for float32's rounding.
 

@@ -30,10 +30,28 @@ class Region:
         """All of a volume."""
         return cls(np.zeros((shape[0], 2), dtype=np.int64), np.tile(np.array(shape[1:], dtype=np.int64), (shape[0], 1)))
 
+    @classmethod
+    def nothing(cls, shape: Sequence[int]) -> "Region":
+        """Nothing of a volume yet; `widen` adds to it."""
+        everything = cls.whole(shape)
+        return cls(everything.stops, everything.starts)
+
     @property
     def slices(self) -> np.ndarray:
         """Which slices have something to cover: a boolean each."""
         return np.all(self.starts < self.stops, axis=1)
+
+    def widen(self, slices: slice, starts: Sequence[int], stops: Sequence[int]) -> None:
+        """Widens the rectangles of some slices, in place, until they hold another one too.
+
+        Args:
+            slices: which.
+            starts: the other rectangle's first voxels along the second and third axis.
+            stops: behind its last voxels.
+        """
+        empty = ~self.slices[slices, None]
+        self.starts[slices] = np.where(empty, starts, np.minimum(self.starts[slices], starts))
+        self.stops[slices] = np.where(empty, stops, np.maximum(self.stops[slices], stops))
 
     def with_points(self, points: np.ndarray, margins: Sequence[int], shape: Sequence[int]) -> "Region":
         """The region with those points that it lacks, and voxels round each of them.
@@ -43,18 +61,15 @@ class Region:
             margins: voxels on each side of a point, an axis.
             shape: the volume's.
         """
-        starts, stops = self.starts.copy(), self.stops.copy()
+        result = Region(self.starts.copy(), self.stops.copy())
         for point in points[((points >= 0) & (points < np.array(shape))).all(axis=1)]:
             (z, *place), (margin, *others) = point, margins
             if (self.starts[z] <= place).all() and (place < self.stops[z]).all():
                 continue
-            rows = slice(max(0, z - margin), z + margin + 1)
-            empty = ~(starts[rows] < stops[rows]).all(axis=1, keepdims=True)
             low = np.maximum(0, np.subtract(place, others))
             high = np.minimum(shape[1:], np.add(place, others) + 1)
-            starts[rows] = np.where(empty, low, np.minimum(starts[rows], low))
-            stops[rows] = np.where(empty, high, np.maximum(stops[rows], high))
-        return Region(starts, stops)
+            result.widen(slice(max(0, z - margin), z + margin + 1), low, high)
+        return result
 
     def padded(self, padding: Sequence[tuple[int, int]]) -> "Region":
         """The region in a volume with that many voxels more before and after each axis."""

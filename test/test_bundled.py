@@ -1,13 +1,11 @@
 """What ships in the box: the model in resources/ and the sample cases."""
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, process
 
 from lesionclick import Case, Ensemble, Session
 from lesionclick.case import TRUTH_FILE, read_mask
@@ -62,9 +60,8 @@ def test_a_real_time_limit_is_kept(tmp_path: Path) -> None:
     """All networks with all mirrorings would take far longer on two cores; passes are left out instead."""
     limit = 30.0
     places = ["--input", CASES / "psma", "--output", tmp_path, "--model", MODEL]
-    command = [sys.executable, ROOT / "process.py", *places, "--device", "cpu", "--time-limit", limit]
     start = time.monotonic()
-    done = subprocess.run([str(each) for each in command], capture_output=True, text=True)
+    done = process(*places, "--device", "cpu", "--time-limit", limit)
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - start < limit
     case = Case.read(CASES / "psma")

@@ -1,13 +1,12 @@
 """The published method's results on small cases (see test/golden/README.md)."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from conftest import GOLDEN, ROOT
+from conftest import GOLDEN, process
 
 from lesionclick.weights import pack
 
@@ -21,13 +20,8 @@ def run(
     probabilities = output / "probability.npz"
     options = ["--input", GOLDEN / case / "input", "--output", output, "--model", model, "--device", "cpu"]
     options += ["--backend", backend, "--precision", "float32", "--field-of-view", "full"]
-    done = subprocess.run(
-        [sys.executable, "process.py", *map(str, options), "--probabilities", str(probabilities)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = process(*options, "--probabilities", probabilities)
+    assert done.returncode == 0, done.stderr
     expected = GOLDEN / case / "expected"
     with np.load(probabilities) as ours, np.load(expected / "probability.npz") as golden:
         difference = np.abs(ours["foreground"].astype(np.float32) - golden["foreground"].astype(np.float32))
