@@ -266,13 +266,13 @@ def _make_row(
 
 def _budget(folds: str) -> str:
     """What each row was given, from the same settings as the trainer's."""
-    epochs, iterations, rate = (
-        os.environ.get(f"LESIONCLICK_{name}", default)
-        for name, default in (("EPOCHS", "1000"), ("ITERATIONS", "250"), ("INITIAL_LR", str(INITIAL_LR)))
+    defaults = {"EPOCHS": "1000", "ITERATIONS": "250", "OPTIMIZER": "SGD", "INITIAL_LR": str(INITIAL_LR)}
+    epochs, iterations, optimizer, rate = (
+        os.environ.get(f"LESIONCLICK_{name}", default) for name, default in defaults.items()
     )
     return (
-        f"Each row: {epochs} epochs of {iterations} steps from the same network without clicks, initial learning rate "
-        f"{rate}, fold {folds}."
+        f"Each row: {epochs} epochs of {iterations} steps from the same network without clicks, {optimizer} with an "
+        f"initial learning rate of {rate}, fold {folds}."
     )
 
 

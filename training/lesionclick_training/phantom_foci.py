@@ -119,7 +119,7 @@ def _place(
     others: Sequence[Focus],
 ) -> Focus | None:
     """A lesion (decoy None) or a decoy of a kind that keeps its distance from others; None where no place was found."""
-    radius = draw(rng, population.diameter_mm) / 2
+    radius = draw(rng, population.diameter_mm if decoy is None else population.decoy_diameter_mm) / 2
     for _ in range(_PLACING_TRIES):
         point, hu = _spot(rng, anatomy, tracer, population, decoy, radius)
         centre = point * anatomy.patient.scale_zyx

@@ -32,8 +32,9 @@ def draw(rng: np.random.Generator, what: Range | LogNormal) -> float:
 class Population:
     """Distributions of patients, scans, lesions and decoys; `BASE` and `MORE` are the two in use.
 
-    Lesions and decoys are drawn from the same sizes, uptakes and, for decoys of the kind "mimic", the same sites, so
-    that nothing in the image tells such a decoy from a lesion. More decoys and weaker lesions make the task harder.
+    Lesions and decoys are drawn from the same uptakes and, for decoys of the kind "mimic", the same sites, so that
+    nothing in the image tells such a decoy from a small lesion. More and larger decoys and weaker lesions make the task
+    harder.
     """
 
     psma_probability: float = 0.5
@@ -54,21 +55,22 @@ class Population:
     lesion_count: LogNormal = LogNormal(5.0, 0.75, 1.0, 20.0)
     """Rounded; of the cases with lesions."""
     diameter_mm: LogNormal = LogNormal(27.0, 0.35, 4.0, 40.0)
-    """Of lesions and decoys."""
+    """Of lesions."""
     roughness: Range = (0.08, 0.22)
     """Standard deviation of the surface's bumps over the radius."""
     uptake: LogNormal = LogNormal(6.0, 0.5, 2.5, 30.0)
     """SUV of lesions and decoys, above that of the tissue around."""
     least_contrast: float = 1.8
     """SUV of an ordinary lesion or decoy over that of the tissue around, at the least, before the scanner's blur."""
-    weak_probability: float = 0.15
+    weak_probability: float = 0.2
     weak_contrast: Range = (1.3, 1.9)
     """SUV of a weak lesion or decoy over that of the tissue around (tissue of less than SUV 1 counts as 1)."""
     touching_probability: float = 0.12
     """Of a lesion or decoy that lies against an organ with high uptake."""
 
-    decoy_count: LogNormal = LogNormal(0.7, 0.6, 0.0, 8.0)
+    decoy_count: LogNormal = LogNormal(1.6, 0.6, 0.0, 8.0)
     """Rounded; of every case."""
+    decoy_diameter_mm: LogNormal = LogNormal(13.0, 0.35, 6.0, 28.0)
     decoy_kinds: tuple[tuple[DecoyKind, float], ...] = (
         ("mimic", 0.5),
         ("ureter", 0.15),
@@ -102,7 +104,7 @@ MORE = Population(
     lesion_count=LogNormal(6.0, 0.8, 1.0, 20.0),
     diameter_mm=LogNormal(24.0, 0.42, 4.0, 40.0),
     uptake=LogNormal(5.0, 0.6, 2.0, 35.0),
-    decoy_count=LogNormal(1.0, 0.6, 0.0, 10.0),
+    decoy_count=LogNormal(2.2, 0.6, 0.0, 10.0),
     psf_fwhm_mm=(4.5, 8.0),
     pet_noise=LogNormal(0.12, 0.4, 0.05, 0.3),
     ct_noise_hu=(8.0, 25.0),
