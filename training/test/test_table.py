@@ -37,9 +37,9 @@ def test_figures_are_those_of_all_folds_cases() -> None:
 
 def test_the_table_says_what_agrees_and_what_was_not_run(tmp_path: Path) -> None:
     results = {
-        "autoPET III model (no clicks)": [table(0.5, 0.5, 0.5, 0.5)],
-        "EDT 2": [table(0.5, 0.6, 0.7, 0.8)],
-        "EDT 2, custom points": [table(0.5, 0.6, 0.7, 0.75)],
+        "autoPET III model (no clicks)": [table(0.5, 0.5, 0.5, 0.5), table(0.5, 0.5, 0.5, 0.5, case="b")],
+        "EDT 2": [table(0.5, 0.6, 0.7, 0.8), table(0.5, 0.6, 0.7, 0.8, case="b")],
+        "EDT 2, custom points": [table(0.5, 0.6, 0.7, 0.75), table(0.5, 0.6, 0.7, 0.75, case="b")],
     }
     path = tmp_path / "docs" / "table.md"
     write_table(results, "Each row: little.", path)
@@ -48,11 +48,21 @@ def test_the_table_says_what_agrees_and_what_was_not_run(tmp_path: Path) -> None
     assert "| EDT 2 | 1.95 / 80.00 | 2.22 / 76.09 | 3.00 / 1.00 | 26.31 / 8.62 |" in text
     assert "| autoPET III model (no clicks) | - / 50.00 | - / 68.33 |" in text
     assert text.count("not run") == 3 * 11
-    assert "30.00 points of Dice here, +7.76 in the paper: agrees" in text
-    assert "-5.00 points of Dice here, +0.10 in the paper: does not agree" in text
+    assert "+30.00 [+30.00, +30.00] points of Dice here, +7.76 in the paper: agrees" in text
+    assert "-5.00 [-5.00, -5.00] points of Dice here, +0.10 in the paper: does not agree" in text
+
+
+def test_a_difference_that_chance_explains_decides_nothing() -> None:
+    before, after = [0.5, 0.6, 0.7, 0.6], [0.8, 0.5, 0.9, 0.4]
+    results = {
+        name: [table(0.1, 0.1, 0.1, value, case=str(index)) for index, value in enumerate(values)]
+        for name, values in {"autoPET III model (no clicks)": before, "EDT 2": after}.items()
+    }
+    assert "+5.00 [" in agreements(results)[0]
+    assert "not decided" in agreements(results)[0]
 
 
 def test_the_order_of_widths_is_compared_by_rank() -> None:
     names = [setting.name for setting in SETTINGS if setting.name.startswith("Gaussian")]
-    papers = {name: ((1.0, float(index)), (1.0, 1.0), (1.0, 1.0)) for index, name in enumerate(names)}
-    assert "rank correlation of Dice with the paper's 1.00 (7 widths)" in agreements(papers)[-1]
+    results = {name: [table(0, 0, 0, index / 10)] for index, name in enumerate(names)}
+    assert "rank correlation of Dice with the paper's 1.00 (7 widths)" in agreements(results)[-1]
