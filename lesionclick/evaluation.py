@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -32,6 +33,7 @@ from lesionclick.weights import fingerprint
 logger = logging.getLogger(__name__)
 
 SETTINGS_FILE = Path("settings.json")
+LOCK_FILE = Path(".lock")
 MASKS_FOLDER = Path("masks")
 WORST_FOLDER = Path("worst")
 WORST_COUNT = 3
@@ -158,9 +160,17 @@ def evaluate_dataset(
         The cases that failed, with the sentence that says why.
 
     Raises:
-        CaseError: the folder was begun with other settings or cannot be written, or no case could be evaluated.
+        CaseError: the folder was begun with other settings, cannot be written or is written by another process, or no
+            case could be evaluated.
     """
     settings = _settings(ensemble, dataset, protocol, keep_masks)
+    with _claim(out):
+        return _evaluate_rest(ensemble, dataset, protocol, out, settings)
+
+
+def _evaluate_rest(
+    ensemble: Ensemble, dataset: Dataset, protocol: Protocol, out: Path, settings: Mapping[str, Any]
+) -> dict[str, str]:
     table = _begin(settings, protocol, out)
     done = set(table.cases)
     failures: dict[str, str] = {}
@@ -174,7 +184,7 @@ def evaluate_dataset(
                 for step in evaluate_case(ensemble, truth, protocol):
                     rows.append(step.row)
                     logger.info("%s, %s %d: Dice %.3f", name, protocol.step_name, step.row.step, step.row.dice)
-                    if keep_masks:
+                    if settings["keep_masks"]:
                         file = f"{protocol.step_name}-{step.row.step:02d}.mha"
                         write_mask(step.mask, truth.case.geometry, out / MASKS_FOLDER / name / file)
             except LesionClickError as error:
@@ -192,6 +202,17 @@ def evaluate_dataset(
     write_summary(table, settings, failures, out)
     _draw(dataset, table, out)
     return failures
+
+
+def _claim(out: Path) -> AcquireReturnProxy:
+    """Keeps other processes off a folder of results while entered: each would write tables without the other's."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return FileLock(out / LOCK_FILE).acquire(blocking=False)
+    except Timeout as error:
+        raise CaseError(f"{out}: another process is evaluating into this folder, expected one at a time") from error
+    except OSError as error:
+        raise CaseError(f"{out}: cannot be written: {error.strerror or error}") from error
 
 
 def _settings(ensemble: Ensemble, dataset: Dataset, protocol: Protocol, keep_masks: bool) -> dict[str, Any]:

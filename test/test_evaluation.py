@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from conftest import body, click_file, image_from, write_case
+from filelock import FileLock
 
 from benchmarks.random_model import make_plans, write_model
 from lesionclick import evaluation
@@ -428,6 +429,8 @@ def test_other_settings_are_refused(command: Command, dataset: Path, tmp_path: P
     assert refusal("--clicks", "0", model=other) == text.format("model_sha256")
     write_container(dataset / "new", lesions())
     assert refusal("--clicks", "0") == text.format("cases")
+    with FileLock(tmp_path / "out" / ".lock"):
+        assert refusal("--clicks", "0").startswith(f"{tmp_path / 'out'}: another process is evaluating into this")
     settings.write_text("{")
     assert refusal("--clicks", "0").startswith(f"{settings}: cannot be read as settings")
     settings.unlink()

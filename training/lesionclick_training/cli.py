@@ -229,7 +229,8 @@ def table_command(
         for fold in parse_steps(folds):
             scores = root / "table" / f"{setting.variant}_{number}_fold_{fold}.csv"
             if not scores.exists() and setting.name in (rows or known):
-                _make_row(setting, number, dataset, fold, root, plan, start, stem, device, mirroring).write(scores)
+                model = _train_row(setting, number, fold, root, plan, start, stem, device)
+                _validate_row(model, fold, dataset, root, device, mirroring).write(scores)
             if scores.exists():
                 tables.append(Table.read(scores))
         if tables:
@@ -238,19 +239,10 @@ def table_command(
     typer.echo(out)
 
 
-def _make_row(
-    setting: Setting,
-    number: int,
-    base: int,
-    fold: int,
-    root: Path,
-    plan: Plan,
-    start: Path,
-    stem: int,
-    device: Device,
-    mirroring: bool,
-) -> Table:
-    """Trains one fold of a row, unless it is trained, and validates it on the base dataset's cases of that fold."""
+def _train_row(
+    setting: Setting, number: int, fold: int, root: Path, plan: Plan, start: Path, stem: int, device: Device
+) -> Path:
+    """The folder with a row's network of a fold, which is trained unless it is there."""
     trainer = _trainer(setting.variant)
     name = _find_dataset(root, number, "preprocessed")
     plans = _find_plans(root, name, plan)
@@ -258,7 +250,12 @@ def _make_row(
     model = root / "table" / name / _model_folder(trainer, plans)
     if not (model / f"fold_{fold}" / CHECKPOINT).exists():
         _train(number, str(fold), trainer, plans, start, stem, device)
-    raw = _find_dataset(root, base, "raw")
+    return model
+
+
+def _validate_row(model: Path, fold: int, dataset: int, root: Path, device: Device, mirroring: bool) -> Table:
+    """Validates a fold's network on the cases that the dataset, the one without more cases, keeps for that fold."""
+    raw = _find_dataset(root, dataset, "raw")
     cases = Dataset.find(root / "raw" / raw)
     names = read_fold(root / "preprocessed" / raw / SPLITS_FILE, cases.names, fold)
     return validate(Ensemble.load(model, device, folds=[str(fold)]), cases, names, mirroring=mirroring)
