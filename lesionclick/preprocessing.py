@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from nnunetv2.preprocessing.normalization import default_normalization_schemes
 from nnunetv2.preprocessing.normalization.default_normalization_schemes import ImageNormalization
-from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape, resample_data_or_seg_to_shape
+from scipy import ndimage
 
-from lesionclick.resampling import resample
+from lesionclick.resampling import NNUNET_FUNCTION, resample
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,8 @@ class Preprocessing:
             KeyError, TypeError, ValueError: the plans lack something or ask for what is not supported.
         """
         for key in ("resampling_fn_data", "resampling_fn_probabilities"):
-            if configuration[key] != resample_data_or_seg_to_shape.__name__:
-                raise ValueError(f"{key} is {configuration[key]!r}, supported is resample_data_or_seg_to_shape")
+            if configuration[key] != NNUNET_FUNCTION:
+                raise ValueError(f"{key} is {configuration[key]!r}, supported is {NNUNET_FUNCTION}")
         transpose = tuple(plans["transpose_forward"])
         if sorted(transpose) != [0, 1, 2]:
             raise ValueError(f"transpose_forward is {list(transpose)}, expected an order of 0, 1, 2")
@@ -105,22 +104,28 @@ class Preprocessing:
             float32 array of shape (channel, *grid.shape) and the grid it is on.
         """
         order = self.transpose
-        cropped, outside, box = crop_to_nonzero(image.transpose(0, *(axis + 1 for axis in order)))
+        transposed = image.transpose(0, *(axis + 1 for axis in order))
+        nonzero = (transposed != 0).any(axis=0)
+        box = _box(nonzero)
+        cropped = transposed[:, *box]
+        outside = None
+        if any(normalisation.use_mask_for_norm for normalisation in self.normalisations):
+            outside = ndimage.binary_fill_holes(nonzero[box]).astype(np.int8) - 1
         image_spacing = tuple(float(spacing_zyx[axis]) for axis in order)
-        shape = compute_new_shape(cropped.shape[1:], image_spacing, self.spacing)
+        sizes = zip(cropped.shape[1:], image_spacing, self.spacing, strict=True)
         grid = NetworkGrid(
             transpose=order,
             image_shape=image.shape[1:],
-            crop_start=tuple(int(start) for start, _ in box),
+            crop_start=tuple(side.start for side in box),
             cropped_shape=cropped.shape[1:],
-            shape=tuple(max(1, int(size)) for size in shape),
+            shape=tuple(max(1, round(old / new * size)) for size, old, new in sizes),
             image_spacing=image_spacing,
             spacing=self.spacing,
         )
         result = np.empty((len(self.normalisations), *grid.shape), dtype=np.float32)
         for channel, normalisation in enumerate(self.normalisations):
             # the copy keeps nnU-Net's in-place arithmetic off the caller's image
-            normalised = normalisation.run(cropped[channel].astype(np.float32, copy=True), outside[0])
+            normalised = normalisation.run(cropped[channel].astype(np.float32, copy=True), outside)
             result[channel] = resample(normalised, grid.shape, image_spacing, self.spacing, self.image_resampling)
         return result, grid
 
@@ -139,3 +144,9 @@ class Preprocessing:
         box = tuple(slice(start, start + size) for start, size in zip(grid.crop_start, grid.cropped_shape, strict=True))
         result.transpose(grid.transpose)[box] = resampled
         return result
+
+
+def _box(mask: np.ndarray) -> tuple[slice, ...]:
+    """The smallest box round what is true; everything where nothing is."""
+    found: list[tuple[slice, ...]] = ndimage.find_objects(mask.view(np.uint8))
+    return found[0] if found else tuple(slice(0, size) for size in mask.shape)

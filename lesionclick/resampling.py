@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from nnunetv2.preprocessing.resampling.default_resampling import (
-    determine_do_sep_z_and_axis,
-    resample_data_or_seg_to_shape,
-)
-from skimage.transform import resize
+from nnunetv2.configuration import ANISO_THRESHOLD
+from scipy import ndimage
+
+NNUNET_FUNCTION = "resample_data_or_seg_to_shape"
+"""nnU-Net's name for what is done here."""
 
 
 def resample(
@@ -34,9 +34,15 @@ def resample(
     """
     if volume.shape == tuple(shape):
         return volume
-    apart, _ = determine_do_sep_z_and_axis(options.get("force_separate_z"), spacing, new_spacing)
+    apart = options.get("force_separate_z")
+    if apart is None:
+        apart = any(max(each) / min(each) > ANISO_THRESHOLD for each in (spacing, new_spacing))
     if apart or options.get("is_seg"):
-        resampled: np.ndarray = resample_data_or_seg_to_shape(volume[None], shape, spacing, new_spacing, **options)
+        from nnunetv2.preprocessing.resampling import default_resampling  # imports pandas, and is seldom needed
+
+        resampled: np.ndarray = getattr(default_resampling, NNUNET_FUNCTION)(
+            volume[None], shape, spacing, new_spacing, **options
+        )
         return resampled[0]
     result = torch.from_numpy(volume)
     low, high = torch.aminmax(result)
@@ -47,8 +53,8 @@ def resample(
 
 
 def _matrix(size: int, new_size: int, order: int) -> torch.Tensor:
-    """Resampling of a line of voxels: what skimage makes of the unit vectors, (new_size, size)."""
-    lines = resize(np.eye(size), (new_size, size), order, mode="edge", anti_aliasing=False, clip=False)
+    """Resampling of a line of voxels: what scipy makes of the unit vectors, as skimage calls it, (new_size, size)."""
+    lines = ndimage.zoom(np.eye(size), (new_size / size, 1), order=order, mode="nearest", grid_mode=True)
     return torch.from_numpy(lines).float()
 
 
