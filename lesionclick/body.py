@@ -8,26 +8,28 @@ import cc3d
 import numpy as np
 
 from lesionclick.preprocessing import NetworkGrid
-from lesionclick.tiles import Region
 
 logger = logging.getLogger(__name__)
 
 TISSUE_HU = -300.0
 NOTABLE_SUV = 1.0
 STEP_MM = 4.0
-"""The images are looked at in steps of this, or of a voxel."""
+"""The images are looked at in steps of about this, or of a voxel."""
 LEAST_SHARE = 0.01
 """Of the largest connected part: smaller ones, such as cables and specks of noise, do not count."""
 LEAST_VOLUME_ML = 1000.0
 """A smaller body is no body: the images are other than they seem."""
 MARGIN_MM = 10.0
+"""What is this near belongs to the body too, along each axis."""
 
 
-def body_region(ct_zyx: np.ndarray, pet_zyx: np.ndarray, spacing_zyx: Sequence[float], grid: NetworkGrid) -> Region:
-    """A rectangle in each slice of the network's grid, round tissue in the CT and notable uptake in the PET.
+def find_body(
+    ct_zyx: np.ndarray, pet_zyx: np.ndarray, spacing_zyx: Sequence[float], grid: NetworkGrid
+) -> np.ndarray | None:
+    """Tissue in the CT and notable uptake in the PET, with what they enclose in an axial slice, such as the lungs.
 
-    All large connected parts count, with a margin on every side. Tables count where they are as large as an arm or
-    touch the patient; they cost little.
+    All large connected parts count. Tables count where they are as large as an arm or touch the patient; they cost
+    little.
 
     Args:
         ct_zyx: HU.
@@ -36,10 +38,10 @@ def body_region(ct_zyx: np.ndarray, pet_zyx: np.ndarray, spacing_zyx: Sequence[f
         grid: the network's.
 
     Returns:
-        The region; all of the grid where no plausible body is found, with a log line.
+        Boolean array of shape grid.shape, without a margin; None where no plausible body is found, with a log line.
     """
-    steps = [max(1, int(STEP_MM / spacing)) for spacing in spacing_zyx]
-    some = tuple(slice(None, None, step) for step in steps)
+    steps = [max(1, round(STEP_MM / spacing)) for spacing in spacing_zyx]
+    some = tuple(slice(step // 2, None, step) for step in steps)
     parts = cc3d.connected_components((ct_zyx[some] > TISSUE_HU) | (pet_zyx[some] > NOTABLE_SUV))
     voxels = cc3d.statistics(parts)["voxel_counts"]
     voxels[0] = 0  # air
@@ -47,31 +49,23 @@ def body_region(ct_zyx: np.ndarray, pet_zyx: np.ndarray, spacing_zyx: Sequence[f
     volume_ml = most * math.prod(steps) * math.prod(spacing_zyx) / 1000
     if volume_ml < LEAST_VOLUME_ML:
         logger.info("no body found in the images (largest part %.0f ml): the whole field of view is used", volume_ml)
-        return Region.whole(grid.shape)
+        return None
     large = voxels >= LEAST_SHARE * most
-    body = large[parts].transpose(grid.transpose)
+    body = _between(large[parts], 1) & _between(large[parts], 2)
 
-    region = Region.nothing(grid.shape)
-    occupied = body.any(axis=2), body.any(axis=1)
-    sides = [_first_and_behind_last(side) for side in occupied]
-    for index in np.flatnonzero(occupied[0].any(axis=1)):
-        bounds = [(index, index + 1), *(side[index] for side in sides)]
-        rows, *others = (_to_network(grid, axis, steps, *each) for axis, each in enumerate(bounds))
-        starts, stops = zip(*others, strict=True)
-        region.widen(slice(*rows), starts, stops)
-    return region
-
-
-def _first_and_behind_last(occupied: np.ndarray) -> np.ndarray:
-    """Of each row of booleans the place of the first that is true and that behind the last: integers (rows, 2)."""
-    return np.stack([occupied.argmax(axis=1), occupied.shape[1] - occupied[:, ::-1].argmax(axis=1)], axis=1)
+    places = []  # of the network's voxels among the steps, an axis
+    for axis, size in enumerate(grid.shape):
+        scale = grid.cropped_shape[axis] / size
+        voxel = grid.crop_start[axis] + (np.arange(size) + 0.5) * scale
+        step = steps[grid.transpose[axis]]
+        places.append(np.minimum((voxel / step).astype(np.int64), body.shape[grid.transpose[axis]] - 1))
+    found: np.ndarray = body.transpose(grid.transpose)[np.ix_(*places)]
+    return found
 
 
-def _to_network(grid: NetworkGrid, axis: int, steps: Sequence[int], start: int, stop: int) -> tuple[int, int]:
-    """The voxels of an axis of the network's grid within the margin of some of the steps in which images are read."""
-    step = steps[grid.transpose[axis]]
-    margin = math.ceil(MARGIN_MM / grid.image_spacing[axis])
-    scale = grid.shape[axis] / grid.cropped_shape[axis]
-    low = (start * step - step + 1 - margin - grid.crop_start[axis]) * scale
-    high = (stop * step + margin - grid.crop_start[axis]) * scale
-    return max(0, math.floor(low)), max(0, min(grid.shape[axis], math.ceil(high)))
+def _between(mask: np.ndarray, axis: int) -> np.ndarray:
+    """What is true or lies between true voxels along an axis."""
+    backwards = (slice(None),) * axis + (slice(None, None, -1),)
+    before, behind = (np.logical_or.accumulate(each, axis) for each in (mask, mask[backwards]))
+    result: np.ndarray = before & behind[backwards]
+    return result

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import openvino
 
 Network = Callable[[torch.Tensor], torch.Tensor]
-"""From a float32 batch (n, channel, z, y, x) to float32 logits (n, 2, z, y, x) on the engine's device."""
+"""From a batch (n, channel, z, y, x), float32 or the engine's `input_dtype`, to float32 logits (n, 2, z, y, x), all on
+the engine's device."""
 
 # One stream of OpenVINO for each tile at a time up to this many voxels; larger ones have all cores to themselves.
 STREAM_VOXELS = 96**3
@@ -81,11 +82,19 @@ class Engine:
     def __str__(self) -> str:
         return f"{self.device}, {self.backend}, {self.precision}"
 
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """In which networks' inputs may be kept: torch's first convolution rounds them to its precision anyway."""
+        if self.backend == Backend.openvino:
+            return torch.float32
+        dtype: torch.dtype = getattr(torch, self.precision)
+        return dtype
+
     def prepare(self, network: nn.Module, channels: int, patch: Sequence[int]) -> Network:
         """Makes a network ready to compute here.
 
         Args:
-            network: for inference, as `ModelFolder.load` gives it.
+            network: for inference, as `ModelFolder.load` gives it; not to be used otherwise afterwards.
             channels: those of its input.
             patch: the size of the tiles to come, z, y, x.
         """
@@ -108,13 +117,22 @@ def _resolve_device(name: str) -> torch.device:
 
 
 class _TorchNetwork:
+    """Computes with autocast, as nnU-Net does it; kernels are kept as autocast would round them for each tile."""
+
     def __init__(self, network: nn.Module, device: torch.device, precision: Precision) -> None:
-        self._network = network.to(device)
         self._dtype = getattr(torch, precision)
+        for module in network.modules():
+            if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
+                module.to(self._dtype)
+        self._network = network.to(device)
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
         reduced = self._dtype != torch.float32
-        with torch.autocast(batch.device.type, self._dtype if reduced else None, enabled=reduced):
+        # cuDNN tries its algorithms once for each shape; float32 means float32, not TF32
+        with (
+            torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False),
+            torch.autocast(batch.device.type, self._dtype if reduced else None, enabled=reduced),
+        ):
             result: torch.Tensor = self._network(batch)
         return result.float()
 

@@ -6,11 +6,13 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from lesionclick import tiles
@@ -20,13 +22,16 @@ from lesionclick.weights import ModelFolder
 
 logger = logging.getLogger(__name__)
 
-# Ensembles up to this size (float32 bytes of all networks) stay in memory between passes, on a GPU those up to this
-# share of what it has free; of larger ones only the network at work does.
+# Ensembles up to this size stay in memory between passes, on a GPU those up to this share of what it has free; of
+# larger ones only the network at work does.
 RESIDENT_BYTES = 2 << 30
 RESIDENT_SHARE = 0.25
 
 # Tiles and mirrorings go through a network together up to this many voxels: small ones alone leave a device idle.
 BATCH_VOXELS = 1 << 22
+
+# A tile has a say at a voxel where it has at least this share of the importance of all tiles there.
+LEAST_SHARE = 0.01
 
 OUTSIDE_LOGIT = -20.0
 """Of what no network looks at; finite, since it is resampled with the rest."""
@@ -38,11 +43,22 @@ Start = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Pass:
-    """One network over the whole volume, averaged over some of its mirrorings."""
+    """One network over tiles, averaged over some of its mirrorings.
+
+    Attributes:
+        fold: the network's place in its folder.
+        mirrors: the axes of each mirroring.
+        weight: their share of all mirrorings of the network.
+    """
 
     fold: int
     mirrors: tuple[Axes, ...]
     weight: float
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether the network has been over the tiles before, without mirroring."""
+        return () not in self.mirrors
 
 
 class Ensemble:
@@ -59,9 +75,11 @@ class Ensemble:
         room = RESIDENT_BYTES
         if engine.device.type == "cuda":
             room = int(RESIDENT_SHARE * torch.cuda.mem_get_info(engine.device)[0])
-        self._resident = 4 * model.parameters * len(model.folds) <= room
+        self._resident = engine.input_dtype.itemsize * model.parameters * len(model.folds) <= room
         self._batch = max(1, BATCH_VOXELS // math.prod(model.patch))
         self._networks: dict[int, Network] = {}
+        self._reader = ThreadPoolExecutor(1)
+        self._read: dict[int, Future[nn.Module]] = {}
 
     @classmethod
     def load(
@@ -98,8 +116,10 @@ class Ensemble:
         self,
         channels: np.ndarray,
         *,
-        region: tiles.Region | None = None,
+        region: np.ndarray | None = None,
+        margin: Sequence[int] = (0, 0, 0),
         mirroring: bool = True,
+        mirror_above: float = 0.0,
         deadline: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         memory: "TileMemory | None" = None,
@@ -108,10 +128,13 @@ class Ensemble:
 
         Args:
             channels: float32 of shape (model.channels, *shape) on the network's grid.
-            region: where the networks look, on that grid; None for everywhere.
+            region: where the networks look, boolean of shape `shape`; None for everywhere.
+            margin: voxels round the region, along each axis, where they look too.
             mirroring: whether each network also sees the volume mirrored along each combination of its allowed axes.
+            mirror_above: a probability; tiles where the mean over all networks stays below it without mirroring are
+                not mirrored, and that mean stands for them. 0 mirrors them all.
             deadline: when to be done, on `clock`. Every network first runs without mirroring, then mirroring by
-                mirroring; the first pass that would not fit, judged by the longest so far, and all after it are left
+                mirroring; the first pass that would not fit, judged by the slowest so far, and all after it are left
                 out, with a warning. The first pass of all runs in any case.
             clock: seconds.
             memory: of what tiles gave before: only tiles whose input is new are computed. Not with a deadline.
@@ -132,55 +155,44 @@ class Ensemble:
         padding = tiles.padding(shape, patch)
         if any(sum(both) for both in padding):
             channels = np.pad(channels, [(0, 0), *padding])
-            region = region.padded(padding) if region is not None else None
-        window = tiles.place_tiles(channels.shape[1:], patch, region)
-        passes = self._plan(mirroring, one_by_one=deadline is not None)
+            region = np.pad(region, padding) if region is not None else None
+        window = tiles.place_tiles(channels.shape[1:], patch, region, margin)
         known = {} if memory is None else memory.recall(channels, window, mirroring)
         new = [tile for tile in window if _start(tile) not in known]
-        forwards = sum(len(each.mirrors) for each in passes) * len(new)
+        passes = self._plan(mirroring, one_by_one=deadline is not None, mirrored_last=mirror_above > 0)
         logger.info(
-            "network: %d forward passes (%d of %d tiles, %d networks)",
-            *(forwards, len(new), len(window), len(self.model.folds)),
+            "network: %d of %d tiles, %d networks, %d mirrorings",
+            *(len(new), len(window), len(self.model.folds), sum(len(each.mirrors) for each in passes)),
         )
 
-        volume = _Volume(torch.from_numpy(channels), tiles.importance(patch), self.engine.device, memory is not None)
-        weight = 0.0
-        longest = 0.0
-        done = 0
-        with tqdm(total=forwards, unit="tile", disable=not sys.stderr.isatty()) as progress:
-            for each in passes:
-                start = clock()
-                if deadline is not None and done and start + longest > deadline:
-                    break
-                self._run(each, volume, new, progress)
-                weight += each.weight
-                done += 1
-                longest = max(longest, clock() - start)
-                if not volume.is_finite():
-                    raise ModelError(
-                        f"{self.model.folds[each.fold].path}: its network gives values that are not finite"
-                    )
-        if done < len(passes):
-            networks = len({each.fold for each in passes[:done]})
-            logger.warning(
-                "time limit: the result holds %d of %d passes (%d of %d networks)",
-                *(done, len(passes), networks, len(self.model.folds)),
-            )
-
+        keep = memory is not None or mirror_above > 0
+        volume = _Volume(torch.from_numpy(channels), window, tiles.importance(patch), self.engine, keep)
+        weight = self._make(passes, volume, new, mirror_above, deadline, clock)
         if memory is not None:
             for tile in window:
                 if _start(tile) in known:
-                    volume.add_known(tile, known[_start(tile)])
-            memory.store(channels, {**known, **volume.kept}, mirroring)
-        result = volume.mean(window, weight)
+                    volume.add_sums(tile, known[_start(tile)])
+            memory.store(channels, volume.kept, mirroring)
+        result = volume.mean(weight)
         inside = tuple(slice(before, before + size) for (before, _), size in zip(padding, shape, strict=True))
         return result[inside].contiguous().numpy()
 
-    def _plan(self, mirroring: bool, *, one_by_one: bool) -> list[Pass]:
-        """The passes to make: one a network, or in the order in which they are worth most when time may run out."""
+    def _plan(self, mirroring: bool, *, one_by_one: bool, mirrored_last: bool) -> list[Pass]:
+        """The passes to make: one a network if that will do.
+
+        Args:
+            mirroring: whether there are mirrorings at all.
+            one_by_one: whether they are passes of their own, in the order in which they are worth most when time may
+                run out.
+            mirrored_last: whether all networks are to be done without mirroring before the first mirrors.
+        """
         mirrors = [_combinations(fold.mirror_axes if mirroring else ()) for fold in self.model.folds]
-        if not one_by_one:
+        if not one_by_one and not mirrored_last:
             return [Pass(fold, each, 1.0) for fold, each in enumerate(mirrors)]
+        first = [Pass(fold, each[:1], 1 / len(each)) for fold, each in enumerate(mirrors)]
+        if not one_by_one:
+            rest = [Pass(fold, each[1:], 1 - 1 / len(each)) for fold, each in enumerate(mirrors) if each[1:]]
+            return [*first, *rest]
         single = [
             (place, Pass(fold, (axes,), 1 / len(each)))
             for fold, each in enumerate(mirrors)
@@ -188,15 +200,69 @@ class Ensemble:
         ]
         return [each for _, each in sorted(single, key=lambda item: item[0])]
 
+    def _make(
+        self,
+        passes: Sequence[Pass],
+        volume: "_Volume",
+        window: list[tiles.Tile],
+        mirror_above: float,
+        deadline: float | None,
+        clock: Callable[[], float],
+    ) -> float:
+        """Makes passes over tiles, as far as the deadline lets it; returns the weight of all that were made."""
+        calm: list[tiles.Tile] | None = None  # tiles that need no mirroring, as soon as that can be told
+        todo = window
+        weight = unmirrored = slowest = 0.0
+        forwards = done = 0
+        with tqdm(
+            total=sum(len(each.mirrors) for each in passes) * len(window), unit="tile", disable=not sys.stderr.isatty()
+        ) as progress:
+            for each, following in itertools.zip_longest(passes, passes[1:]):
+                if each.looks_again and calm is None:
+                    calm = volume.tiles_below(mirror_above, window, weight)
+                    todo = [tile for tile in window if tile not in calm]
+                    unmirrored = weight
+                    progress.total = forwards + sum(len(later.mirrors) for later in passes[done:]) * len(todo)
+                count = len(each.mirrors) * len(todo)
+                start = clock()
+                if deadline is not None and done and start + slowest * count > deadline:
+                    break
+                if count:
+                    self._run(each, volume, todo, following, progress)
+                    if not volume.is_finite():  # which also waits for the device
+                        path = self.model.folds[each.fold].path
+                        raise ModelError(f"{path}: its network gives values that are not finite")
+                    slowest = max(slowest, (clock() - start) / count)
+                weight += each.weight
+                forwards += count
+                done += 1
+        for tile in calm or ():
+            volume.scale(tile, weight / unmirrored)
+        logger.info("forward passes: %d, %d tiles not mirrored", forwards, len(calm or ()))
+        if done < len(passes):
+            networks = len({each.fold for each in passes[:done]})
+            logger.warning(
+                "time limit: the result holds %d of %d passes (%d of %d networks)",
+                *(done, len(passes), networks, len(self.model.folds)),
+            )
+        return weight
+
     @torch.inference_mode()
-    def _run(self, each: Pass, volume: "_Volume", window: Sequence[tiles.Tile], progress: tqdm) -> None:
-        """Adds one pass to the result: each tile's mean over the mirrorings, several inputs at a time."""
-        network = self._network(each.fold)
+    def _run(
+        self, each: Pass, volume: "_Volume", window: Sequence[tiles.Tile], following: Pass | None, progress: tqdm
+    ) -> None:
+        """Adds one pass to the result: each tile's mean over the mirrorings, several inputs at a time.
+
+        The network of the following pass is read from disk meanwhile.
+        """
         jobs = list(itertools.product(window, each.mirrors))
         sums: torch.Tensor | None = None
         while jobs:
             some = jobs[: self._batch]
             try:
+                network = self._network(each.fold)
+                if following is not None:
+                    self._read_ahead(following.fold)
                 outputs = network(torch.stack([volume.input(tile, axes) for tile, axes in some]))
             except torch.cuda.OutOfMemoryError:
                 self._make_room(each.fold, volume)
@@ -214,9 +280,14 @@ class Ensemble:
         if fold not in self._networks:
             if not self._resident:
                 self._networks.clear()
-            loaded = self.model.load(self.model.folds[fold], self.engine.device)
-            self._networks[fold] = self.engine.prepare(loaded, self.model.channels, self.model.patch)
+            self._read_ahead(fold)
+            weights = self._read.pop(fold).result()
+            self._networks[fold] = self.engine.prepare(weights, self.model.channels, self.model.patch)
         return self._networks[fold]
+
+    def _read_ahead(self, fold: int) -> None:
+        if fold not in self._networks and fold not in self._read:
+            self._read[fold] = self._reader.submit(self.model.load, self.model.folds[fold])
 
     def _make_room(self, fold: int, volume: "_Volume") -> None:
         """Gives up what costs least time and still frees memory of the device.
@@ -229,9 +300,9 @@ class Ensemble:
             logger.info("memory of %s ran out: batches of %d from now on", self.engine.device, self._batch)
         elif volume.move_to_host():
             logger.info("memory of %s ran out: the volume moves to host memory", self.engine.device)
-        elif len(self._networks) > 1:
+        elif self._networks.keys() - {fold}:
             self._resident = False
-            self._networks = {fold: self._networks[fold]}
+            self._networks = {key: network for key, network in self._networks.items() if key == fold}
             logger.info("memory of %s ran out: one network at a time from now on", self.engine.device)
         else:
             tile = (self.model.channels, *self.model.patch)
@@ -268,35 +339,58 @@ class TileMemory:
         return {start: self._sums[start] for start in same}
 
     def store(self, channels: np.ndarray, sums: dict[Start, torch.Tensor], mirroring: bool) -> None:
-        """Remembers a prediction; forgets the one before."""
-        self._channels, self._sums, self._mirroring = channels, sums, mirroring
+        """Remembers a prediction, in host memory; forgets the one before."""
+        self._channels, self._mirroring = channels, mirroring
+        self._sums = {start: each.cpu() for start, each in sums.items()}
 
 
 class _Volume:
     """The networks' input and the weighted sum of logit differences, on the device while there is room."""
 
     def __init__(
-        self, channels: torch.Tensor, importance: torch.Tensor, device: torch.device, keep: bool = False
+        self,
+        channels: torch.Tensor,
+        window: Sequence[tiles.Tile],
+        importance: torch.Tensor,
+        engine: Engine,
+        keep: bool = False,
     ) -> None:
+        """A volume to which no tile has been added.
+
+        Args:
+            channels: float32 of shape (channel, z, y, x).
+            window: every tile that is going to be added.
+            importance: of a tile's voxels.
+            engine: what computes the networks.
+            keep: whether the sum of each tile is kept too.
+        """
         self.kept: dict[Start, torch.Tensor] = {}
         self._keep = keep
+        self._device = engine.device
+        self._norm = torch.zeros(channels.shape[1:])
+        for tile in window:
+            self._norm[tile] += importance
+        self._channels = channels.to(engine.input_dtype)
+        self._sum = torch.zeros(channels.shape[1:])
+        self._importance = importance
         try:
-            self._place(channels, torch.zeros(channels.shape[1:], device=device), importance, device)
+            self._move(engine.device)
         except torch.cuda.OutOfMemoryError:
-            logger.info("%s has no room for %s voxels, the volume stays in host memory", device, tuple(channels.shape))
-            self._place(channels, torch.zeros(channels.shape[1:]), importance, torch.device("cpu"))
-        self._device = device
+            logger.info(
+                "%s has no room for %s voxels, the volume stays in host memory",
+                *(engine.device, tuple(channels.shape)),
+            )
 
-    def _place(
-        self, channels: torch.Tensor, sums: torch.Tensor, importance: torch.Tensor, device: torch.device
-    ) -> None:
-        self._channels, self._sum, self._importance = (each.to(device) for each in (channels, sums, importance))
+    def _move(self, device: torch.device) -> None:
+        moved = [each.to(device) for each in (self._channels, self._sum, self._importance)]
+        self.kept = {start: sums.to(device) for start, sums in self.kept.items()}
+        self._channels, self._sum, self._importance = moved
 
     def move_to_host(self) -> bool:
         """Frees the device; False where nothing of this is on one."""
         if self._sum.device.type == "cpu":
             return False
-        self._place(self._channels, self._sum, self._importance, torch.device("cpu"))
+        self._move(torch.device("cpu"))
         return True
 
     def input(self, tile: tiles.Tile, axes: Axes) -> torch.Tensor:
@@ -310,27 +404,45 @@ class _Volume:
         volume's outermost corners (importance below 1e-6); sums are kept in float32.
         """
         background, lesion = (logits.to(self._sum.device) * self._importance).half().float()
-        difference = weight * (lesion - background)
-        self._sum[tile] += difference
+        self.add_sums(tile, weight * (lesion - background))
+
+    def add_sums(self, tile: tiles.Tile, sums: torch.Tensor) -> None:
+        """Adds weighted differences of logits times importance."""
+        sums = sums.to(self._sum.device)
+        self._sum[tile] += sums
         if self._keep:
             start = _start(tile)
-            self.kept[start] = self.kept[start] + difference.cpu() if start in self.kept else difference.cpu()
+            self.kept[start] = self.kept[start] + sums if start in self.kept else sums
 
-    def add_known(self, tile: tiles.Tile, sums: torch.Tensor) -> None:
-        """Adds what a tile gave before."""
-        self._sum[tile] += sums.to(self._sum.device)
+    def tiles_below(self, probability: float, window: Sequence[tiles.Tile], weight: float) -> list[tiles.Tile]:
+        """Those kept tiles that give no voxel where they have a say a lesion probability above this one.
+
+        Args:
+            probability: 0 for no tile.
+            window: the tiles to choose from.
+            weight: of all that was added to each of them.
+        """
+        if probability <= 0:
+            return []
+        limit = weight * math.log(probability / (1 - probability))
+        result = []
+        for tile in window:
+            heard = self._importance >= LEAST_SHARE * self._norm[tile].to(self._sum.device)
+            if not (heard & (self.kept[_start(tile)] > limit * self._importance)).any():
+                result.append(tile)
+        return result
+
+    def scale(self, tile: tiles.Tile, factor: float) -> None:
+        """Multiplies all that a kept tile has added."""
+        self.add_sums(tile, (factor - 1) * self.kept[_start(tile)])
 
     def is_finite(self) -> bool:
         """Whether all values are."""
         return bool(torch.isfinite(self._sum).all())
 
-    def mean(self, window: Sequence[tiles.Tile], weight: float) -> torch.Tensor:
+    def mean(self, weight: float) -> torch.Tensor:
         """What was added, over the importance of all tiles at a voxel and the weight of all passes; on the host.
 
         Where no tile stands it is `OUTSIDE_LOGIT`.
         """
-        norm = torch.zeros(self._sum.shape)
-        importance = self._importance.cpu() * weight
-        for tile in window:
-            norm[tile] += importance
-        return self._sum.cpu().div_(norm).masked_fill_(norm == 0, OUTSIDE_LOGIT)
+        return self._sum.cpu().div_(self._norm * weight).masked_fill_(self._norm == 0, OUTSIDE_LOGIT)

@@ -1,6 +1,7 @@
 """One open case: preprocessed once, predicted for any list of clicks."""
 
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,18 +10,21 @@ from functools import cached_property
 import numpy as np
 from scipy.special import expit
 
-from lesionclick.body import body_region
+from lesionclick.body import MARGIN_MM, find_body
 from lesionclick.case import Case
 from lesionclick.clicks import Click, to_network_grid
 from lesionclick.ensemble import Ensemble, TileMemory
 from lesionclick.log import stage
-from lesionclick.tiles import Region
 
 logger = logging.getLogger(__name__)
 
 
+MIRROR_ABOVE = 0.001
+"""Lesion probability up to which the networks' mean without mirroring is left as it is."""
+
+
 class FieldOfView(StrEnum):
-    """Where networks look: at the body (and round every click), or everywhere."""
+    """Where networks look: at the body and round every click, mirrored only where they see something; or everywhere."""
 
     body = "body"
     full = "full"
@@ -67,9 +71,11 @@ class Session:
         with stage("preprocessing"):
             image = np.stack([case.ct_zyx, case.pet_zyx])
             self._image, self._grid = ensemble.model.preprocessing.to_network(image, case.geometry.spacing_zyx)
-            self._body: Region | None = None
+            self._body: np.ndarray | None = None
+            self._mirror_above = 0.0
             if FieldOfView(field_of_view) == FieldOfView.body:
-                self._body = body_region(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx, self._grid)
+                self._body = find_body(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx, self._grid)
+                self._mirror_above = MIRROR_ABOVE
 
     def channels(self, clicks: Iterable[Click]) -> np.ndarray:
         """The networks' input: float32 of shape (4 or 2, *network grid), CT, PET, tumor clicks, background clicks."""
@@ -103,7 +109,9 @@ class Session:
             logit = self.ensemble.foreground_logit(
                 channels,
                 region=self._region(clicks),
+                margin=[math.ceil(MARGIN_MM / spacing) for spacing in self._grid.spacing],
                 mirroring=mirroring,
+                mirror_above=self._mirror_above,
                 deadline=deadline,
                 memory=self._memory if deadline is None else None,
             )
@@ -111,9 +119,14 @@ class Session:
         with stage("resampling to the image"):
             return Prediction(self.ensemble.model.preprocessing.to_image(logit, self._grid))
 
-    def _region(self, clicks: Iterable[Click]) -> Region | None:
+    def _region(self, clicks: Iterable[Click]) -> np.ndarray | None:
         """Where the networks look for these clicks, on their grid; None for everywhere."""
         if self._body is None:
             return None
-        quarter = [length // 4 for length in self.ensemble.model.patch]
-        return self._body.with_points(to_network_grid(clicks, self._grid), quarter, self._grid.shape)
+        region = self._body.copy()
+        points, patch = to_network_grid(clicks, self._grid), self.ensemble.model.patch
+        for point in points[((points >= 0) & (points < region.shape)).all(axis=1)]:
+            if not region[tuple(point)]:
+                quarters = ((at, length // 4) for at, length in zip(point, patch, strict=True))
+                region[tuple(slice(max(0, at - quarter), at + quarter + 1) for at, quarter in quarters)] = True
+        return region

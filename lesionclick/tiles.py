@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,109 +12,65 @@ STEP = 0.5  # of the patch, nnU-Net's default
 Tile = tuple[slice, slice, slice]
 
 
-@dataclass(frozen=True, eq=False)
-class Region:
-    """What a window has to cover: a rectangle in each slice of a volume.
-
-    Attributes:
-        starts: integers (slices, 2), the rectangles' first voxels along the second and third axis.
-        stops: the same, behind their last voxels; not beyond the start where a slice has nothing to cover.
-    """
-
-    starts: np.ndarray
-    stops: np.ndarray
-
-    @classmethod
-    def whole(cls, shape: Sequence[int]) -> "Region":
-        """All of a volume."""
-        return cls(np.zeros((shape[0], 2), dtype=np.int64), np.tile(np.array(shape[1:], dtype=np.int64), (shape[0], 1)))
-
-    @classmethod
-    def nothing(cls, shape: Sequence[int]) -> "Region":
-        """Nothing of a volume yet; `widen` adds to it."""
-        everything = cls.whole(shape)
-        return cls(everything.stops, everything.starts)
-
-    @property
-    def slices(self) -> np.ndarray:
-        """Which slices have something to cover: a boolean each."""
-        return np.all(self.starts < self.stops, axis=1)
-
-    def widen(self, slices: slice, starts: Sequence[int], stops: Sequence[int]) -> None:
-        """Widens the rectangles of some slices, in place, until they hold another one too.
-
-        Args:
-            slices: which.
-            starts: the other rectangle's first voxels along the second and third axis.
-            stops: behind its last voxels.
-        """
-        empty = ~self.slices[slices, None]
-        self.starts[slices] = np.where(empty, starts, np.minimum(self.starts[slices], starts))
-        self.stops[slices] = np.where(empty, stops, np.maximum(self.stops[slices], stops))
-
-    def with_points(self, points: np.ndarray, margins: Sequence[int], shape: Sequence[int]) -> "Region":
-        """The region with those points that it lacks, and voxels round each of them.
-
-        Args:
-            points: integers (n, 3); those outside the volume count nothing.
-            margins: voxels on each side of a point, an axis.
-            shape: the volume's.
-        """
-        result = Region(self.starts.copy(), self.stops.copy())
-        for point in points[((points >= 0) & (points < np.array(shape))).all(axis=1)]:
-            (z, *place), (margin, *others) = point, margins
-            if (self.starts[z] <= place).all() and (place < self.stops[z]).all():
-                continue
-            low = np.maximum(0, np.subtract(place, others))
-            high = np.minimum(shape[1:], np.add(place, others) + 1)
-            result.widen(slice(max(0, z - margin), z + margin + 1), low, high)
-        return result
-
-    def padded(self, padding: Sequence[tuple[int, int]]) -> "Region":
-        """The region in a volume with that many voxels more before and after each axis."""
-        shift = [before for before, _ in padding[1:]]
-        around = (padding[0], (0, 0))
-        return Region(np.pad(self.starts + shift, around), np.pad(self.stops + shift, around))
-
-
 def padding(shape: Sequence[int], patch: Sequence[int]) -> list[tuple[int, int]]:
     """Voxels to add before and after each axis so that a volume holds at least one patch, centred as nnU-Net does."""
     missing = [max(0, size - length) for length, size in zip(shape, patch, strict=True)]
     return [(total // 2, total - total // 2) for total in missing]
 
 
-def place_tiles(shape: Sequence[int], patch: Sequence[int], region: Region | None = None) -> list[Tile]:
+def place_tiles(
+    shape: Sequence[int], patch: Sequence[int], region: np.ndarray | None = None, margin: Sequence[int] = (0, 0, 0)
+) -> list[Tile]:
     """The window's positions over a volume, evenly spread, overlapping by half a patch or a little more.
 
-    Tiles that start in one slice lie in a row of their own over the rectangle round all that they have to cover there.
+    A voxel belongs to the cell of the tile that counts most there, whose centre is nearest along each axis. With a
+    region, tiles stand where those of the whole volume do, so that they give what these give, but only those are there
+    whose cell holds some of the region. Along an axis on which half as many tiles, or fewer, are enough when they are
+    spread over the region alone, they are.
 
     Args:
         shape: the volume's, no smaller than the patch along any axis.
         patch: the window's.
-        region: what to cover; None for everything.
+        region: what to cover, boolean, of that shape; None for everything.
+        margin: voxels round the region, along each axis, that belong to it too.
     """
     if region is None:
-        region = Region.whole(shape)
-    occupied = np.flatnonzero(region.slices)
-    if not len(occupied):
+        along_z, along_y, along_x = (_spread(0, *each) for each in zip(shape, shape, patch, strict=True))
+        return list(itertools.product(along_z, along_y, along_x))
+    if not region.any():
         return []
-    result = []
-    for rows in _spread(occupied[0], occupied[-1] + 1, patch[0], shape[0]):
-        inside = region.slices[rows]
-        if inside.any():
-            low = region.starts[rows][inside].min(axis=0)
-            high = region.stops[rows][inside].max(axis=0)
-            along_y, along_x = (_spread(low[axis], high[axis], patch[axis + 1], shape[axis + 1]) for axis in (0, 1))
-            result += [(rows, y, x) for y, x in itertools.product(along_y, along_x)]
+    axes = []
+    for axis, (size, length, more) in enumerate(zip(shape, patch, margin, strict=True)):
+        occupied = np.flatnonzero(region.any(axis=tuple({0, 1, 2} - {axis})))
+        start, stop = max(0, occupied[0] - more), min(size, occupied[-1] + 1 + more)
+        everywhere = _with_cells(_spread(0, size, size, length), size)
+        touched = [(tile, cell) for tile, cell in everywhere if cell.start < stop and start < cell.stop]
+        anew = _with_cells(_spread(start, stop, size, length), size)
+        axes.append(anew if 2 * len(anew) <= len(touched) else touched)
+    result: list[Tile] = []
+    for (z, cell_z), (y, cell_y), (x, cell_x) in itertools.product(*axes):
+        around = (
+            slice(max(0, cell.start - more), cell.stop + more)
+            for cell, more in zip((cell_z, cell_y, cell_x), margin, strict=True)
+        )
+        if region[tuple(around)].any():
+            result.append((z, y, x))
     return result
 
 
-def _spread(start: int, stop: int, length: int, size: int) -> list[slice]:
-    """Positions along an axis of `size` voxels that cover those from start to stop."""
+def _spread(start: int, stop: int, size: int, length: int) -> list[slice]:
+    """Tiles along an axis of `size` voxels that cover those from start to stop."""
     missing = max(0, length - (stop - start))
     first = int(np.clip(start - missing // 2, 0, size - length))
     (steps,) = compute_steps_for_sliding_window((max(int(stop), first + length) - first,), (length,), STEP)
     return [slice(first + step, first + step + length) for step in steps]
+
+
+def _with_cells(along: Sequence[slice], size: int) -> list[tuple[slice, slice]]:
+    """Each tile along an axis with its cell: from halfway to the tile before it to halfway to the one behind."""
+    centres = [(tile.start + tile.stop) / 2 for tile in along]
+    borders = [0, *(round((first + second) / 2) for first, second in itertools.pairwise(centres)), size]
+    return list(zip(along, itertools.starmap(slice, itertools.pairwise(borders)), strict=True))
 
 
 def importance(patch: Sequence[int]) -> torch.Tensor:

@@ -158,15 +158,15 @@ class ModelFolder:
                 raise ModelError(f"{self.path}: has no fold {name}, it has {', '.join(by_name)}")
         return dataclasses.replace(self, folds=tuple(by_name[name] for name in folds))
 
-    def load(self, fold: Fold, device: torch.device | str = "cpu") -> torch.nn.Module:
-        """One network, ready for inference: float32, on a device.
+    def load(self, fold: Fold) -> torch.nn.Module:
+        """One network, ready for inference: float32, on the CPU.
 
         Raises:
             ModelError: the file changed since the folder was read.
         """
         result = network.build_network(self.architecture, self.channels)
         weights = _Weights(fold.path)
-        values = {name: weights[name].to(device, torch.float32) for name in network.parameter_shapes(result)}
+        values = {name: weights[name].to(torch.float32) for name in network.parameter_shapes(result)}
         network.set_weights(result, values)
         return result
 

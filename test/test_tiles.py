@@ -25,52 +25,56 @@ def test_tiles_cover_everything_and_overlap_by_half(shape: tuple[int, ...], patc
         assert all(b - a <= patch[axis] / 2 for a, b in itertools.pairwise(starts))
 
 
-def test_a_region_has_tiles_of_its_own_in_each_row() -> None:
-    shape, patch = (100, 60, 60), (20, 20, 20)
-    starts, stops = np.zeros((2, 100, 2), dtype=int)
-    starts[30:50], stops[30:50] = (10, 5), (50, 55)  # a trunk
-    starts[50:70], stops[50:70] = (20, 25), (40, 33)  # a head
-    region = tiles.Region(starts, stops)
-    placed = tiles.place_tiles(shape, patch, region)
-    assert sorted({tile[0].start for tile in placed}) == [30, 40, 50]
-    assert [tile[1:] for tile in placed if tile[0].start == 50] == [(slice(20, 40), slice(19, 39))]
-    covered = np.zeros(shape, dtype=bool)
+def most_important(shape: tuple[int, ...], patch: tuple[int, ...], placed: list[tiles.Tile]) -> np.ndarray:
+    """The importance at each voxel of the tile that counts most there."""
+    result = np.zeros(shape, dtype=np.float32)
     for tile in placed:
-        assert covered[tile].shape == patch
-        covered[tile] = True
-    wanted = np.zeros(shape, dtype=bool)
-    wanted[30:50, 10:50, 5:55] = wanted[50:70, 20:40, 25:33] = True
-    assert covered[wanted].all()
-    assert not covered[:30].any()
+        np.maximum(result[tile], tiles.importance(patch).numpy(), out=result[tile])
+    return result
+
+
+def test_a_region_has_those_tiles_that_count_most_somewhere_in_it() -> None:
+    shape, patch = (60, 48, 63), (16, 16, 24)
+    region = np.zeros(shape, dtype=bool)
+    region[3:30, 8:40, 4:55] = True  # a trunk
+    region[30:58, 20:24, 30:34] = True  # a neck
+    everything, placed = tiles.place_tiles(shape, patch), tiles.place_tiles(shape, patch, region)
+    assert [tile for tile in everything if tile in placed] == placed
+    assert len(placed) < 0.6 * len(everything)
+    best, found = (most_important(shape, patch, each) for each in (everything, placed))
+    np.testing.assert_array_equal(found[region], best[region])
+    for tile in placed:
+        others = [each for each in placed if each != tile]
+        assert (most_important(shape, patch, others)[region] < best[region]).any()
+
+
+def test_a_region_that_fits_into_half_as_many_tiles_has_its_own_along_that_axis() -> None:
+    shape, patch = (60, 64, 64), (16, 32, 32)
+    region = np.zeros(shape, dtype=bool)
+    region[:, 20:46, 5:59] = True
+    placed = tiles.place_tiles(shape, patch, region)
+    assert {(tile[1].start, tile[1].stop) for tile in placed} == {(17, 49)}  # in the middle of one
+    everything = tiles.place_tiles(shape, patch)
+    assert [{tile[axis].start for tile in placed} for axis in (0, 2)] == [
+        {tile[axis].start for tile in everything} for axis in (0, 2)
+    ]
+
+
+def test_a_margin_belongs_to_the_region() -> None:
+    shape, patch, margin = (60, 48, 63), (16, 16, 24), (3, 2, 5)
+    region = np.random.default_rng(0).random(shape) < 3e-4
+    wider = ndimage.maximum_filter(region, [2 * more + 1 for more in margin])
+    placed = tiles.place_tiles(shape, patch, region, margin)
+    assert placed == tiles.place_tiles(shape, patch, wider) != tiles.place_tiles(shape, patch, region)
 
 
 def test_a_region_of_nothing_has_no_tiles() -> None:
-    nothing = np.zeros((40, 2), dtype=int)
-    assert tiles.place_tiles((40, 40, 40), (20, 20, 20), tiles.Region(nothing, nothing)) == []
+    assert tiles.place_tiles((40, 40, 40), (20, 20, 20), np.zeros((40, 40, 40), dtype=bool)) == []
 
 
-def test_a_whole_region_is_everything_padded_or_not() -> None:
-    shape, patch = (30, 12, 50), (16, 16, 16)
-    around = tiles.padding(shape, patch)
-    padded = tuple(size + sum(both) for size, both in zip(shape, around, strict=True))
-    whole = tiles.Region.whole(shape).padded(around)
-    assert tiles.place_tiles(padded, patch, whole) == tiles.place_tiles(padded, patch)
-
-
-def test_a_region_grows_round_points_that_it_lacks() -> None:
-    shape, margins = (100, 100, 10), (4, 4, 4)
-    starts, stops = np.zeros((2, 100, 2), dtype=int)
-    starts[40:60], stops[40:60] = (20, 4), (30, 6)
-    region = tiles.Region(starts, stops)
-    same = region.with_points(np.array([[45, 25, 5], [-5, 0, 0], [0, 0, 10]]), margins, shape)
-    np.testing.assert_array_equal(same.starts, starts)
-    np.testing.assert_array_equal(same.stops, stops)
-    grown = region.with_points(np.array([[61, 50, 5], [1, 2, 3]]), margins, shape)
-    assert np.flatnonzero(grown.slices).tolist() == [*range(6), *range(40, 66)]
-    assert (grown.starts[5].tolist(), grown.stops[5].tolist()) == ([0, 0], [7, 8])
-    assert (grown.starts[56].tolist(), grown.stops[56].tolist()) == ([20, 4], [30, 6])
-    assert (grown.starts[57].tolist(), grown.stops[57].tolist()) == ([20, 1], [55, 10])
-    assert (grown.starts[65].tolist(), grown.stops[65].tolist()) == ([46, 1], [55, 10])
+def test_a_whole_region_is_everything() -> None:
+    shape, patch = (30, 16, 50), (16, 16, 16)
+    assert tiles.place_tiles(shape, patch, np.ones(shape, dtype=bool)) == tiles.place_tiles(shape, patch)
 
 
 def test_padding_is_centred_with_the_odd_voxel_behind() -> None:
