@@ -236,6 +236,7 @@ class Ensemble:
                 weight += each.weight
                 forwards += count
                 done += 1
+        self._read.clear()  # of a pass that was not made
         for tile in calm or ():
             volume.scale(tile, weight / unmirrored)
         logger.info("forward passes: %d, %d tiles not mirrored", forwards, len(calm or ()))

@@ -12,6 +12,7 @@ import pickle
 import re
 import shutil
 import tempfile
+import threading
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ _NUMPY_TYPES: list[Any] = [
     scalar,
     (scalar, "numpy.core.multiarray.scalar"),  # as numpy 1 names it
 ]
+_SAFE_GLOBALS = threading.Lock()  # what torch.load may name is one list for all threads
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ModelError: the file is missing, damaged, no checkpoint of nnU-Net v2, or names code to run.
     """
     try:
-        with torch.serialization.safe_globals(_NUMPY_TYPES):
+        with _SAFE_GLOBALS, torch.serialization.safe_globals(_NUMPY_TYPES):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)", str(error))
