@@ -16,6 +16,7 @@ networks depend on where tiles stand, so that they tell little of looking at the
 
 import argparse
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -325,63 +326,87 @@ class Bench:
         """
         plain = {"--backend": "torch", "--precision": "float32", "--field-of-view": "full"}
         levers: dict[str, tuple[Path, dict[str, str]]] = {
-            "none: torch, float32, full field, checkpoints": (self.checkpoints, plain),
-            "packed weights": (self.packed, plain),
-            "body alone": (self.checkpoints, {**plain, "--field-of-view": "body"}),
+            "our code around it: loading, export": (self.checkpoints, plain),
+            "and packed weights": (self.packed, plain),
+            "and the body alone": (self.checkpoints, {**plain, "--field-of-view": "body"}),
         }
         if precision != "float32":
-            levers[f"torch, {precision}"] = (self.checkpoints, {**plain, "--precision": precision})
+            levers[f"and {precision} in torch"] = (self.checkpoints, {**plain, "--precision": precision})
         if self.device == "cpu":
-            levers["openvino, float32"] = (self.checkpoints, {**plain, "--backend": "openvino"})
+            levers["and openvino, float32"] = (self.checkpoints, {**plain, "--backend": "openvino"})
             if precision != "float32":
                 both = {"--backend": "openvino", "--precision": precision}
-                levers[f"openvino, {precision}"] = (self.checkpoints, {**plain, **both})
+                levers[f"and openvino, {precision}"] = (self.checkpoints, {**plain, **both})
         levers["all (the default)"] = (self.packed, {})
-        runs: dict[str, list[Run]] = {name: [] for name in levers}
+        runs: dict[str, list[Run]] = {"none: stock nnU-Net": [], **{name: [] for name in levers}}
         for _ in range(self.rounds):
+            stock = run_stock(self.case, self.stock, self.scratch / "stock.mha", self.device, self.mirroring)
+            runs["none: stock nnU-Net"].append(stock)
             for name, (model, options) in levers.items():
                 words = [word for option in options.items() for word in option]
                 output = self.scratch / "lever"
                 runs[name].append(run_ours(self.case, model, output, self.device, self.mirroring, *words))
-        found = {name: median(each) for name, each in runs.items()}
-        without = next(iter(found.values()))
-        print(
-            "\n| lever | whole run, s | times as fast | network, s | times as fast |\n| --- | --- | --- | --- | --- |"
-        )
-        for name, each in found.items():
-            cells = (f"{each[key]:.2f} | {without[key] / each[key]:.2f}" for key in ("total", "network"))
-            print(f"| {name} | {' | '.join(cells)} |", flush=True)
+        without = median(runs["none: stock nnU-Net"])
+        print("\n| lever | passes | load, s | network, s | export, s | whole run, s | times as fast |")
+        print("| --- " * 7 + "|")
+        for name, each in runs.items():
+            found = median(each)
+            seconds = " | ".join(f"{found[stage]:.2f}" for stage in ("load", "network", "export", "total"))
+            passes = each[-1].passes or "all"
+            print(f"| {name} | {passes} | {seconds} | {without['total'] / found['total']:.2f} |", flush=True)
 
 
 def measure_one_tile(device: str) -> None:
-    """Prints what one tile of the published network costs in this process, and what a large case would."""
+    """Prints what one tile of the published network costs in this process, and what a large case would.
+
+    On a GPU also with the alternatives: number formats and memory layouts.
+    """
     configuration = make_plans(**FULL_SIZE)["configurations"]["3d_fullres"]
     architecture, patch = configuration["architecture"], configuration["patch_size"]
+    flops = tile_flops(architecture, 4, patch)
+    count = len(tiles.place_tiles(LARGE_CASE, patch))
+    layouts = ["contiguous_format"]
+    precisions = ["auto"]
+    if device == "cuda":
+        layouts.append("channels_last_3d")
+        precisions += ["bfloat16", "float32"]
+    print("One tile of the published network: 102.4 M parameters, patch 192^3.")
+    for precision, layout in itertools.product(precisions, layouts):
+        engine = Engine.choose(device, precision=precision)
+        seconds = _time_tile(engine, architecture, patch, getattr(torch, layout))
+        print(f"\n{engine}, {layout}: {seconds:.2f} s.")
+        print(_describe_limit(seconds, flops, device, engine.precision))
+        print(
+            f"A case of 400 x 400 x 326 voxels has {count} tiles in its full field: 10 networks with 8 mirrorings each "
+            f"would take {count * PUBLISHED_PASSES * seconds / 60:.0f} min."
+        )
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        print(f"Peak memory of the process so far: {peak:.2f} GB", end="")
+        if device == "cuda":
+            print(f", of the GPU: {torch.cuda.max_memory_reserved() / 1e9:.2f} GB", end="")
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        print(".", flush=True)
+
+
+def _time_tile(
+    engine: Engine, architecture: Mapping[str, Any], patch: Sequence[int], layout: torch.memory_format
+) -> float:
+    """Median seconds of three forward passes of a random network over one tile, after one to warm up."""
     model = network.build_network(architecture, 4)
     shapes = network.parameter_shapes(model)
     network.set_weights(
         model, {name: torch.randn(shape) * (2 / math.prod(shape[1:])) ** 0.5 for name, shape in shapes.items()}
     )
-    engine = Engine.choose(device)
-    compute = engine.prepare(model.to(engine.device), 4, patch)
-    tile = torch.randn(1, 4, *patch, device=engine.device)
+    compute = engine.prepare(model.to(memory_format=layout), 4, patch)
+    tile = torch.randn(1, 4, *patch, device=engine.device).to(engine.input_dtype, memory_format=layout)
     times = []
     with torch.inference_mode():
         for _ in range(4):
             start = time.perf_counter()
             compute(tile).cpu()
             times.append(time.perf_counter() - start)
-    seconds = statistics.median(times[1:])  # the first one warms up
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    count = len(tiles.place_tiles(LARGE_CASE, patch))
-    print(f"\nOne tile of the published network (102.4 M parameters, 192^3) on {engine}: {seconds:.2f} s.")
-    print(f"Peak memory of the process: {peak:.2f} GB", end="")
-    print(f", of the GPU: {torch.cuda.max_memory_reserved() / 1e9:.2f} GB." if device == "cuda" else ".")
-    print(_describe_limit(seconds, tile_flops(architecture, 4, patch), device, engine.precision))
-    print(
-        f"A case of 400 x 400 x 326 voxels has {count} tiles: 10 networks with 8 mirrorings each would take "
-        f"{count * PUBLISHED_PASSES * seconds / 60:.0f} min."
-    )
+    return statistics.median(times[1:])
 
 
 def prepare(scratch: Path, options: argparse.Namespace) -> Bench:

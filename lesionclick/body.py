@@ -21,6 +21,8 @@ LEAST_VOLUME_ML = 1000.0
 """A smaller body is no body: the images are other than they seem."""
 MARGIN_MM = 10.0
 """What is this near belongs to the body too, along each axis."""
+TRUNK_MM = 350.0
+"""A tile of this length sees a trunk from side to side, wherever it stands."""
 
 
 def find_body(

@@ -116,8 +116,7 @@ class Ensemble:
         self,
         channels: np.ndarray,
         *,
-        region: np.ndarray | None = None,
-        margin: Sequence[int] = (0, 0, 0),
+        region: tiles.Region | None = None,
         mirroring: bool = True,
         mirror_above: float = 0.0,
         deadline: float | None = None,
@@ -128,8 +127,7 @@ class Ensemble:
 
         Args:
             channels: float32 of shape (model.channels, *shape) on the network's grid.
-            region: where the networks look, boolean of shape `shape`; None for everywhere.
-            margin: voxels round the region, along each axis, where they look too.
+            region: where the networks look, on that grid; None for everywhere.
             mirroring: whether each network also sees the volume mirrored along each combination of its allowed axes.
             mirror_above: a probability; tiles where the mean over all networks stays below it without mirroring are
                 not mirrored, and that mean stands for them. 0 mirrors them all.
@@ -155,8 +153,8 @@ class Ensemble:
         padding = tiles.padding(shape, patch)
         if any(sum(both) for both in padding):
             channels = np.pad(channels, [(0, 0), *padding])
-            region = np.pad(region, padding) if region is not None else None
-        window = tiles.place_tiles(channels.shape[1:], patch, region, margin)
+            region = region.padded(padding) if region is not None else None
+        window = tiles.place_tiles(channels.shape[1:], patch, region)
         known = {} if memory is None else memory.recall(channels, window, mirroring)
         new = [tile for tile in window if _start(tile) not in known]
         passes = self._plan(mirroring, one_by_one=deadline is not None, mirrored_last=mirror_above > 0)

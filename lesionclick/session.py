@@ -10,11 +10,12 @@ from functools import cached_property
 import numpy as np
 from scipy.special import expit
 
-from lesionclick.body import MARGIN_MM, find_body
+from lesionclick.body import MARGIN_MM, TRUNK_MM, find_body
 from lesionclick.case import Case
 from lesionclick.clicks import Click, to_network_grid
 from lesionclick.ensemble import Ensemble, TileMemory
 from lesionclick.log import stage
+from lesionclick.tiles import Region
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,6 @@ class Session:
             logit = self.ensemble.foreground_logit(
                 channels,
                 region=self._region(clicks),
-                margin=[math.ceil(MARGIN_MM / spacing) for spacing in self._grid.spacing],
                 mirroring=mirroring,
                 mirror_above=self._mirror_above,
                 deadline=deadline,
@@ -119,14 +119,19 @@ class Session:
         with stage("resampling to the image"):
             return Prediction(self.ensemble.model.preprocessing.to_image(logit, self._grid))
 
-    def _region(self, clicks: Iterable[Click]) -> np.ndarray | None:
+    def _region(self, clicks: Iterable[Click]) -> Region | None:
         """Where the networks look for these clicks, on their grid; None for everywhere."""
         if self._body is None:
             return None
-        region = self._body.copy()
+        mask = self._body.copy()
         points, patch = to_network_grid(clicks, self._grid), self.ensemble.model.patch
-        for point in points[((points >= 0) & (points < region.shape)).all(axis=1)]:
-            if not region[tuple(point)]:
+        for point in points[((points >= 0) & (points < mask.shape)).all(axis=1)]:
+            if not mask[tuple(point)]:
                 quarters = ((at, length // 4) for at, length in zip(point, patch, strict=True))
-                region[tuple(slice(max(0, at - quarter), at + quarter + 1) for at, quarter in quarters)] = True
-        return region
+                mask[tuple(slice(max(0, at - quarter), at + quarter + 1) for at, quarter in quarters)] = True
+        spacing = self._grid.spacing
+        return Region(
+            mask,
+            margin=[math.ceil(MARGIN_MM / each) for each in spacing],
+            movable=[axis for axis in range(3) if patch[axis] * spacing[axis] >= TRUNK_MM],
+        )

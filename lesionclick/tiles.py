@@ -1,7 +1,9 @@
 """Where the sliding window stands, and how much each voxel of a tile counts."""
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,50 +14,72 @@ STEP = 0.5  # of the patch, nnU-Net's default
 Tile = tuple[slice, slice, slice]
 
 
+@dataclass(frozen=True, eq=False)
+class Region:
+    """What a window has to cover.
+
+    Attributes:
+        mask: boolean, of the volume's shape.
+        margin: voxels round it, along each axis, that belong to it too.
+        movable: axes along which tiles need not stand where those of the whole volume do.
+    """
+
+    mask: np.ndarray
+    margin: Sequence[int] = (0, 0, 0)
+    movable: Sequence[int] = ()
+
+    def padded(self, padding: Sequence[tuple[int, int]]) -> "Region":
+        """The region in a volume with that many voxels more before and after each axis."""
+        return dataclasses.replace(self, mask=np.pad(self.mask, padding))
+
+
 def padding(shape: Sequence[int], patch: Sequence[int]) -> list[tuple[int, int]]:
     """Voxels to add before and after each axis so that a volume holds at least one patch, centred as nnU-Net does."""
     missing = [max(0, size - length) for length, size in zip(shape, patch, strict=True)]
     return [(total // 2, total - total // 2) for total in missing]
 
 
-def place_tiles(
-    shape: Sequence[int], patch: Sequence[int], region: np.ndarray | None = None, margin: Sequence[int] = (0, 0, 0)
-) -> list[Tile]:
+def place_tiles(shape: Sequence[int], patch: Sequence[int], region: Region | None = None) -> list[Tile]:
     """The window's positions over a volume, evenly spread, overlapping by half a patch or a little more.
 
     A voxel belongs to the cell of the tile that counts most there, whose centre is nearest along each axis. With a
     region, tiles stand where those of the whole volume do, so that they give what these give, but only those are there
-    whose cell holds some of the region. Along an axis on which half as many tiles, or fewer, are enough when they are
-    spread over the region alone, they are.
+    whose cell holds some of the region. Along a movable axis they are spread over the region alone, or over what a row
+    of tiles holds of it, where that takes fewer.
 
     Args:
         shape: the volume's, no smaller than the patch along any axis.
         patch: the window's.
-        region: what to cover, boolean, of that shape; None for everything.
-        margin: voxels round the region, along each axis, that belong to it too.
+        region: what to cover; None for everything.
     """
     if region is None:
         along_z, along_y, along_x = (_spread(0, *each) for each in zip(shape, shape, patch, strict=True))
         return list(itertools.product(along_z, along_y, along_x))
-    if not region.any():
-        return []
-    axes = []
-    for axis, (size, length, more) in enumerate(zip(shape, patch, margin, strict=True)):
-        occupied = np.flatnonzero(region.any(axis=tuple({0, 1, 2} - {axis})))
-        start, stop = max(0, occupied[0] - more), min(size, occupied[-1] + 1 + more)
-        everywhere = _with_cells(_spread(0, size, size, length), size)
-        touched = [(tile, cell) for tile, cell in everywhere if cell.start < stop and start < cell.stop]
-        anew = _with_cells(_spread(start, stop, size, length), size)
-        axes.append(anew if 2 * len(anew) <= len(touched) else touched)
     result: list[Tile] = []
-    for (z, cell_z), (y, cell_y), (x, cell_x) in itertools.product(*axes):
-        around = (
-            slice(max(0, cell.start - more), cell.stop + more)
-            for cell, more in zip((cell_z, cell_y, cell_x), margin, strict=True)
-        )
-        if region[tuple(around)].any():
-            result.append((z, y, x))
+    for z, cell_z in _positions(region, 0, region.mask, patch):
+        row = region.mask[_around(cell_z, region.margin[0])]
+        across = itertools.product(_positions(region, 1, row, patch), _positions(region, 2, row, patch))
+        for (y, cell_y), (x, cell_x) in across:
+            if row[:, _around(cell_y, region.margin[1]), _around(cell_x, region.margin[2])].any():
+                result.append((z, y, x))
     return result
+
+
+def _positions(region: Region, axis: int, mask: np.ndarray, patch: Sequence[int]) -> list[tuple[slice, slice]]:
+    """Tiles and their cells along an axis over what a mask, all of a region's or that of a row of tiles, has there."""
+    occupied = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+    if not len(occupied):
+        return []
+    size, length, margin = region.mask.shape[axis], patch[axis], region.margin[axis]
+    start, stop = max(0, occupied[0] - margin), min(size, occupied[-1] + 1 + margin)
+    everywhere = _with_cells(_spread(0, size, size, length), size)
+    touched = [(tile, cell) for tile, cell in everywhere if cell.start < stop and start < cell.stop]
+    anew = _with_cells(_spread(start, stop, size, length), size)
+    return anew if axis in region.movable and len(anew) < len(touched) else touched
+
+
+def _around(cell: slice, margin: int) -> slice:
+    return slice(max(0, cell.start - margin), cell.stop + margin)
 
 
 def _spread(start: int, stop: int, size: int, length: int) -> list[slice]:

@@ -38,7 +38,7 @@ def test_a_region_has_those_tiles_that_count_most_somewhere_in_it() -> None:
     region = np.zeros(shape, dtype=bool)
     region[3:30, 8:40, 4:55] = True  # a trunk
     region[30:58, 20:24, 30:34] = True  # a neck
-    everything, placed = tiles.place_tiles(shape, patch), tiles.place_tiles(shape, patch, region)
+    everything, placed = tiles.place_tiles(shape, patch), tiles.place_tiles(shape, patch, tiles.Region(region))
     assert [tile for tile in everything if tile in placed] == placed
     assert len(placed) < 0.6 * len(everything)
     best, found = (most_important(shape, patch, each) for each in (everything, placed))
@@ -48,33 +48,40 @@ def test_a_region_has_those_tiles_that_count_most_somewhere_in_it() -> None:
         assert (most_important(shape, patch, others)[region] < best[region]).any()
 
 
-def test_a_region_that_fits_into_half_as_many_tiles_has_its_own_along_that_axis() -> None:
-    shape, patch = (60, 64, 64), (16, 32, 32)
-    region = np.zeros(shape, dtype=bool)
-    region[:, 20:46, 5:59] = True
-    placed = tiles.place_tiles(shape, patch, region)
-    assert {(tile[1].start, tile[1].stop) for tile in placed} == {(17, 49)}  # in the middle of one
+def test_along_a_movable_axis_tiles_stand_over_the_region_where_that_takes_fewer() -> None:
+    shape, patch = (64, 64, 64), (32, 32, 32)
+    mask = np.zeros(shape, dtype=bool)
+    mask[24:, 20:46, 10:54] = True  # a trunk
+    mask[4:24, 28:36, 28:36] = True  # a head
     everything = tiles.place_tiles(shape, patch)
-    assert [{tile[axis].start for tile in placed} for axis in (0, 2)] == [
-        {tile[axis].start for tile in everything} for axis in (0, 2)
+    fixed, moved = (tiles.place_tiles(shape, patch, tiles.Region(mask, movable=axes)) for axes in ((), (0, 1, 2)))
+    assert [tile for tile in everything if tile in fixed] == fixed
+    assert len(fixed) == 19
+    assert moved == [
+        (slice(0, 32), slice(16, 48), slice(16, 48)),
+        *((slice(z, z + 32), slice(17, 49), slice(x, x + 32)) for z in (16, 32) for x in (10, 22)),
     ]
 
 
 def test_a_margin_belongs_to_the_region() -> None:
     shape, patch, margin = (60, 48, 63), (16, 16, 24), (3, 2, 5)
-    region = np.random.default_rng(0).random(shape) < 3e-4
-    wider = ndimage.maximum_filter(region, [2 * more + 1 for more in margin])
-    placed = tiles.place_tiles(shape, patch, region, margin)
-    assert placed == tiles.place_tiles(shape, patch, wider) != tiles.place_tiles(shape, patch, region)
+    mask = np.random.default_rng(0).random(shape) < 3e-4
+    wider = ndimage.maximum_filter(mask, [2 * more + 1 for more in margin])
+    placed, of_wider, without = (
+        tiles.place_tiles(shape, patch, region)
+        for region in (tiles.Region(mask, margin), tiles.Region(wider), tiles.Region(mask))
+    )
+    assert placed == of_wider != without
 
 
 def test_a_region_of_nothing_has_no_tiles() -> None:
-    assert tiles.place_tiles((40, 40, 40), (20, 20, 20), np.zeros((40, 40, 40), dtype=bool)) == []
+    assert tiles.place_tiles((40, 40, 40), (20, 20, 20), tiles.Region(np.zeros((40, 40, 40), dtype=bool))) == []
 
 
 def test_a_whole_region_is_everything() -> None:
     shape, patch = (30, 16, 50), (16, 16, 16)
-    assert tiles.place_tiles(shape, patch, np.ones(shape, dtype=bool)) == tiles.place_tiles(shape, patch)
+    whole = tiles.Region(np.ones(shape, dtype=bool), movable=(0, 1, 2))
+    assert tiles.place_tiles(shape, patch, whole) == tiles.place_tiles(shape, patch)
 
 
 def test_padding_is_centred_with_the_odd_voxel_behind() -> None:
