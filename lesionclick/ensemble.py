@@ -163,9 +163,9 @@ class Ensemble:
             *(len(new), len(window), len(self.model.folds), sum(len(each.mirrors) for each in passes)),
         )
 
-        keep = memory is not None or mirror_above > 0
+        keep = memory is not None or (mirror_above > 0 and any(each.looks_again for each in passes))
         volume = _Volume(torch.from_numpy(channels), window, tiles.importance(patch), self.engine, keep)
-        weight = self._make(passes, volume, new, mirror_above, deadline, clock)
+        weight = self._make_passes(passes, volume, new, mirror_above, deadline, clock)
         if memory is not None:
             for tile in window:
                 if _start(tile) in known:
@@ -198,7 +198,7 @@ class Ensemble:
         ]
         return [each for _, each in sorted(single, key=lambda item: item[0])]
 
-    def _make(
+    def _make_passes(
         self,
         passes: Sequence[Pass],
         volume: "_Volume",
@@ -210,7 +210,8 @@ class Ensemble:
         """Makes passes over tiles, as far as the deadline lets it; returns the weight of all that were made."""
         calm: list[tiles.Tile] | None = None  # tiles that need no mirroring, as soon as that can be told
         todo = window
-        weight = unmirrored = slowest = 0.0
+        weight = unmirrored = 0.0
+        slowest = 0.0  # seconds a forward pass
         forwards = done = 0
         with tqdm(
             total=sum(len(each.mirrors) for each in passes) * len(window), unit="tile", disable=not sys.stderr.isatty()
@@ -230,7 +231,8 @@ class Ensemble:
                     if not volume.is_finite():  # which also waits for the device
                         path = self.model.folds[each.fold].path
                         raise ModelError(f"{path}: its network gives values that are not finite")
-                    slowest = max(slowest, (clock() - start) / count)
+                    rate = (clock() - start) / count
+                    slowest = rate if done < 2 else max(slowest, rate)  # the first also pays for what is done but once
                 weight += each.weight
                 forwards += count
                 done += 1

@@ -8,6 +8,7 @@ fold_<n>/weights.safetensors       as `pack` writes it, together with SHA256SUMS
 import dataclasses
 import hashlib
 import json
+import os
 import pickle
 import re
 import shutil
@@ -15,6 +16,7 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -328,9 +330,10 @@ def _verify_sums(folder: Path, used: Sequence[Path]) -> None:
     for path in (*used, *([optional] if optional.exists() else [])):
         if path not in sums:
             raise ModelError(f"{path}: is not in {manifest}")
-    for path, expected in sums.items():
-        if _sha256(path) != expected:
-            raise ModelError(f"{path}: is not the file that was packed, its sha256 sum differs from {manifest}")
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for path, found_sum in zip(sums, threads.map(_sha256, sums), strict=True):
+            if found_sum != sums[path]:
+                raise ModelError(f"{path}: is not the file that was packed, its sha256 sum differs from {manifest}")
 
 
 def pack(folder: Path, out: Path, dtype: torch.dtype = torch.float16) -> ModelFolder:

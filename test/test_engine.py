@@ -59,6 +59,28 @@ def test_fewer_digits_change_little(model_folder: Path, batch: torch.Tensor, bac
     assert error.mean() < 0.02
 
 
+def test_kernels_are_kept_as_autocast_rounds_them(model_folder: Path, batch: torch.Tensor) -> None:
+    model = Ensemble.load(model_folder, "cpu").model
+    engine = Engine.choose("cpu", "torch", "bfloat16")
+    prepared = engine.prepare(model.load(model.folds[0]), 4, (16, 16, 16))
+    with torch.inference_mode():
+        with torch.autocast("cpu", torch.bfloat16):
+            expected = model.load(model.folds[0])(batch).float()
+        for kept in (batch, batch.to(engine.input_dtype)):
+            np.testing.assert_array_equal(prepared(kept), expected)
+
+
+def test_cudnn_may_choose_but_not_round(batch: torch.Tensor) -> None:
+    class Flags(nn.Module):
+        def forward(self, value: torch.Tensor) -> torch.Tensor:
+            flags = torch.backends.cudnn
+            return torch.tensor([flags.enabled, flags.benchmark, flags.allow_tf32])
+
+    before = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
+    assert Engine.choose("cpu", "torch").prepare(Flags(), 4, (16, 16, 16))(batch).tolist() == [1, 1, 0]
+    assert (torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32) == before
+
+
 def test_the_cpus_engine_is_openvino_with_its_own_choice_of_precision() -> None:
     engine = Engine.choose("cpu")
     assert engine.backend == Backend.openvino

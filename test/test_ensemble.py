@@ -1,5 +1,6 @@
 import itertools
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from conftest import body, image_from, write_case
 from benchmarks.random_model import make_plans, write_model
 from lesionclick import Case, Click, DeviceError, Ensemble, ModelError, Session, ensemble, tiles
 from lesionclick.engine import Backend, Engine, Network, Precision
-from lesionclick.weights import ModelFolder
+from lesionclick.weights import Fold, ModelFolder
 
 
 def load(folder: Path, backend: str = "torch") -> Ensemble:
@@ -116,6 +117,35 @@ def test_large_ensembles_keep_one_network_at_a_time(
     model = load(model_folder)
     np.testing.assert_array_equal(model.foreground_logit(channels), expected)
     assert len(model._networks) == 1
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_the_next_network_is_read_while_one_computes(
+    resident: bool, model_folder: Path, channels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = load(model_folder).foreground_logit(channels)
+    model = load(model_folder)
+    model._resident = resident
+    read = {fold.name: threading.Event() for fold in model.model.folds}
+    read_weights, network_of = ModelFolder.load, model._network
+
+    def noting(self: ModelFolder, fold: Fold) -> torch.nn.Module:
+        read[fold.name].set()
+        return read_weights(self, fold)
+
+    def waiting(fold: int) -> Network:
+        network = network_of(fold)
+
+        def forward(batch: torch.Tensor) -> torch.Tensor:
+            assert read["1"].wait(10)
+            return network(batch)
+
+        return forward
+
+    monkeypatch.setattr(ModelFolder, "load", noting)
+    monkeypatch.setattr(model, "_network", waiting)
+    np.testing.assert_array_equal(model.foreground_logit(channels), expected)
+    assert not model._read
 
 
 @pytest.mark.parametrize(("free", "kept"), [(1000, True), (900, False)])
