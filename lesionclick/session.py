@@ -109,7 +109,7 @@ class Session:
         with stage("prediction"):
             logit = self.ensemble.foreground_logit(
                 channels,
-                region=self._region(clicks),
+                region=self.region(clicks),
                 mirroring=mirroring,
                 mirror_above=self._mirror_above,
                 deadline=deadline,
@@ -119,7 +119,7 @@ class Session:
         with stage("resampling to the image"):
             return Prediction(self.ensemble.model.preprocessing.to_image(logit, self._grid))
 
-    def _region(self, clicks: Iterable[Click]) -> Region | None:
+    def region(self, clicks: Iterable[Click]) -> Region | None:
         """Where the networks look for these clicks, on their grid; None for everywhere."""
         if self._body is None:
             return None
