@@ -147,7 +147,7 @@ def read_log(lines: Iterable[tuple[float, str]]) -> Run:
         "network": ends["prediction"] - ends["network"],
         "gpu memory": float(said.get("gpu memory", (0, "0 GB"))[1].removesuffix(" GB")),
     }
-    return Run(figures, int(said["forward passes"][1].split(",")[0]), said["model"][1].rpartition(", ")[2])
+    return Run(figures, int(said["forward passes"][1]), said["model"][1].rpartition(", ")[2])
 
 
 def _complete(figures: dict[str, float]) -> dict[str, float]:

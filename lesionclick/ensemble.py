@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from lesionclick import tiles
@@ -22,13 +21,13 @@ from lesionclick.weights import ModelFolder
 
 logger = logging.getLogger(__name__)
 
-# Ensembles up to this size stay in memory between passes, on a GPU those up to this share of what it has free; of
-# larger ones only the network at work does.
+# Ensembles up to this size stay in memory from one prediction to the next where there is a memory of tiles; on a GPU
+# those up to this share of what it has free do in any case. Else only the network at work and the next one are there.
 RESIDENT_BYTES = 2 << 30
 RESIDENT_SHARE = 0.25
 
 # Tiles and mirrorings go through a network together up to this many voxels: small ones alone leave a device idle.
-BATCH_VOXELS = 1 << 22
+BATCH_VOXELS = 1 << 21
 
 # A tile has a say at a voxel where it has at least this share of the importance of all tiles there.
 LEAST_SHARE = 0.01
@@ -55,11 +54,6 @@ class Pass:
     mirrors: tuple[Axes, ...]
     weight: float
 
-    @property
-    def looks_again(self) -> bool:
-        """Whether the network has been over the tiles before, without mirroring."""
-        return () not in self.mirrors
-
 
 class Ensemble:
     """The networks of a model folder on a device.
@@ -78,8 +72,9 @@ class Ensemble:
         self._resident = engine.input_dtype.itemsize * model.parameters * len(model.folds) <= room
         self._batch = max(1, BATCH_VOXELS // math.prod(model.patch))
         self._networks: dict[int, Network] = {}
-        self._reader = ThreadPoolExecutor(1)
-        self._read: dict[int, Future[nn.Module]] = {}
+        self._keep_networks = self._resident
+        self._thread = ThreadPoolExecutor(1)
+        self._ahead: dict[int, Future[Network]] = {}
 
     @classmethod
     def load(
@@ -131,9 +126,9 @@ class Ensemble:
             mirroring: whether each network also sees the volume mirrored along each combination of its allowed axes.
             mirror_above: a probability; tiles where the mean over all networks stays below it without mirroring are
                 not mirrored, and that mean stands for them. 0 mirrors them all.
-            deadline: when to be done, on `clock`. Every network first runs without mirroring, then mirroring by
-                mirroring; the first pass that would not fit, judged by the slowest so far, and all after it are left
-                out, with a warning. The first pass of all runs in any case.
+            deadline: when to be done, on `clock`. Every network first runs without mirroring, then, where not all
+                mirrorings would fit, mirroring by mirroring; the first pass that would not fit, judged by the slowest
+                so far, and all after it are left out, with a warning. The first pass of all runs in any case.
             clock: seconds.
             memory: of what tiles gave before: only tiles whose input is new are computed. Not with a deadline.
 
@@ -157,15 +152,24 @@ class Ensemble:
         window = tiles.place_tiles(channels.shape[1:], patch, region)
         known = {} if memory is None else memory.recall(channels, window, mirroring)
         new = [tile for tile in window if _start(tile) not in known]
-        passes = self._plan(mirroring, one_by_one=deadline is not None, mirrored_last=mirror_above > 0)
-        logger.info(
-            "network: %d of %d tiles, %d networks, %d mirrorings",
-            *(len(new), len(window), len(self.model.folds), sum(len(each.mirrors) for each in passes)),
-        )
+        first, again = self._plan(mirroring, at_once=deadline is None and mirror_above <= 0)
+        logger.info("network: %d of %d tiles, %d networks", len(new), len(window), len(self.model.folds))
 
-        keep = memory is not None or (mirror_above > 0 and any(each.looks_again for each in passes))
+        keep = memory is not None or bool(again)
         volume = _Volume(torch.from_numpy(channels), window, tiles.importance(patch), self.engine, keep)
-        weight = self._make_passes(passes, volume, new, mirror_above, deadline, clock)
+        self._keep_networks = self._resident and (memory is not None or self.engine.device.type == "cuda")
+        with _Schedule(first + again, new, deadline, clock) as schedule:
+            self._make(first, new, volume, schedule)
+            if again and schedule.in_time:
+                calm = volume.tiles_below(mirror_above, new, schedule.weight)
+                todo = [tile for tile in new if tile not in calm]
+                unmirrored = schedule.weight
+                self._make(again if schedule.fits(again, todo) else _one_by_one(again), todo, volume, schedule)
+                for tile in calm:
+                    volume.scale(tile, schedule.weight / unmirrored)
+        self._ahead.clear()  # for a pass that was not made
+        schedule.log(len(self.model.folds))
+        weight = schedule.weight
         if memory is not None:
             for tile in window:
                 if _start(tile) in known:
@@ -175,78 +179,33 @@ class Ensemble:
         inside = tuple(slice(before, before + size) for (before, _), size in zip(padding, shape, strict=True))
         return result[inside].contiguous().numpy()
 
-    def _plan(self, mirroring: bool, *, one_by_one: bool, mirrored_last: bool) -> list[Pass]:
-        """The passes to make: one a network if that will do.
-
-        Args:
-            mirroring: whether there are mirrorings at all.
-            one_by_one: whether they are passes of their own, in the order in which they are worth most when time may
-                run out.
-            mirrored_last: whether all networks are to be done without mirroring before the first mirrors.
-        """
+    def _plan(self, mirroring: bool, *, at_once: bool) -> tuple[list[Pass], list[Pass]]:
+        """The passes to make: those without mirroring, and the others; or all of a network at once."""
         mirrors = [_combinations(fold.mirror_axes if mirroring else ()) for fold in self.model.folds]
-        if not one_by_one and not mirrored_last:
-            return [Pass(fold, each, 1.0) for fold, each in enumerate(mirrors)]
-        first = [Pass(fold, each[:1], 1 / len(each)) for fold, each in enumerate(mirrors)]
-        if not one_by_one:
-            rest = [Pass(fold, each[1:], 1 - 1 / len(each)) for fold, each in enumerate(mirrors) if each[1:]]
-            return [*first, *rest]
-        single = [
-            (place, Pass(fold, (axes,), 1 / len(each)))
-            for fold, each in enumerate(mirrors)
-            for place, axes in enumerate(each)
-        ]
-        return [each for _, each in sorted(single, key=lambda item: item[0])]
+        if at_once:
+            return [Pass(fold, each, 1.0) for fold, each in enumerate(mirrors)], []
+        return (
+            [Pass(fold, each[:1], 1 / len(each)) for fold, each in enumerate(mirrors)],
+            [Pass(fold, each[1:], 1 - 1 / len(each)) for fold, each in enumerate(mirrors) if each[1:]],
+        )
 
-    def _make_passes(
-        self,
-        passes: Sequence[Pass],
-        volume: "_Volume",
-        window: list[tiles.Tile],
-        mirror_above: float,
-        deadline: float | None,
-        clock: Callable[[], float],
-    ) -> float:
-        """Makes passes over tiles, as far as the deadline lets it; returns the weight of all that were made."""
-        calm: list[tiles.Tile] | None = None  # tiles that need no mirroring, as soon as that can be told
-        todo = window
-        weight = unmirrored = 0.0
-        slowest = 0.0  # seconds a forward pass
-        forwards = done = 0
-        with tqdm(
-            total=sum(len(each.mirrors) for each in passes) * len(window), unit="tile", disable=not sys.stderr.isatty()
-        ) as progress:
-            for each, following in itertools.zip_longest(passes, passes[1:]):
-                if each.looks_again and calm is None:
-                    calm = volume.tiles_below(mirror_above, window, weight)
-                    todo = [tile for tile in window if tile not in calm]
-                    unmirrored = weight
-                    progress.total = forwards + sum(len(later.mirrors) for later in passes[done:]) * len(todo)
-                count = len(each.mirrors) * len(todo)
-                start = clock()
-                if deadline is not None and done and start + slowest * count > deadline:
-                    break
-                if count:
-                    self._run(each, volume, todo, following, progress)
-                    if not volume.is_finite():  # which also waits for the device
-                        path = self.model.folds[each.fold].path
-                        raise ModelError(f"{path}: its network gives values that are not finite")
-                    rate = (clock() - start) / count
-                    slowest = rate if done < 2 else max(slowest, rate)  # the first also pays for what is done but once
-                weight += each.weight
-                forwards += count
-                done += 1
-        self._read.clear()  # of a pass that was not made
-        for tile in calm or ():
-            volume.scale(tile, weight / unmirrored)
-        logger.info("forward passes: %d, %d tiles not mirrored", forwards, len(calm or ()))
-        if done < len(passes):
-            networks = len({each.fold for each in passes[:done]})
-            logger.warning(
-                "time limit: the result holds %d of %d passes (%d of %d networks)",
-                *(done, len(passes), networks, len(self.model.folds)),
-            )
-        return weight
+    def _make(
+        self, passes: Sequence[Pass], window: Sequence[tiles.Tile], volume: "_Volume", schedule: "_Schedule"
+    ) -> None:
+        """Makes passes over tiles until the first that would be late.
+
+        Raises:
+            ModelError, DeviceError: see `foreground_logit`.
+        """
+        for each, following in itertools.zip_longest(passes, passes[1:]):
+            if not schedule.start(each, window):
+                return
+            if window:
+                self._run(each, volume, window, following, schedule.progress)
+                if not volume.is_finite():  # which also waits for the device
+                    path = self.model.folds[each.fold].path
+                    raise ModelError(f"{path}: its network gives values that are not finite")
+            schedule.end(each, window)
 
     @torch.inference_mode()
     def _run(
@@ -254,7 +213,7 @@ class Ensemble:
     ) -> None:
         """Adds one pass to the result: each tile's mean over the mirrorings, several inputs at a time.
 
-        The network of the following pass is read from disk meanwhile.
+        The network of the following pass is made ready meanwhile.
         """
         jobs = list(itertools.product(window, each.mirrors))
         sums: torch.Tensor | None = None
@@ -262,9 +221,9 @@ class Ensemble:
             some = jobs[: self._batch]
             try:
                 network = self._network(each.fold)
-                if following is not None:
-                    self._read_ahead(following.fold)
-                outputs = network(torch.stack([volume.input(tile, axes) for tile, axes in some]))
+                if following is not None and (self._resident or self.engine.device.type == "cuda"):
+                    self._prepare(following.fold)  # of large ones two at a time would be too much for host memory
+                outputs = network(volume.inputs(some))
             except torch.cuda.OutOfMemoryError:
                 self._make_room(each.fold, volume)
                 continue
@@ -279,16 +238,20 @@ class Ensemble:
 
     def _network(self, fold: int) -> Network:
         if fold not in self._networks:
-            if not self._resident:
+            if not self._keep_networks:
                 self._networks.clear()
-            self._read_ahead(fold)
-            weights = self._read.pop(fold).result()
-            self._networks[fold] = self.engine.prepare(weights, self.model.channels, self.model.patch)
+            self._prepare(fold)
+            self._networks[fold] = self._ahead.pop(fold).result()
         return self._networks[fold]
 
-    def _read_ahead(self, fold: int) -> None:
-        if fold not in self._networks and fold not in self._read:
-            self._read[fold] = self._reader.submit(self.model.load, self.model.folds[fold])
+    def _prepare(self, fold: int) -> None:
+        """Begins to read a network and to make it ready, in another thread."""
+
+        def prepare() -> Network:
+            return self.engine.prepare(self.model.load(self.model.folds[fold]), self.model.channels, self.model.patch)
+
+        if fold not in self._networks and fold not in self._ahead:
+            self._ahead[fold] = self._thread.submit(prepare)
 
     def _make_room(self, fold: int, volume: "_Volume") -> None:
         """Gives up what costs least time and still frees memory of the device.
@@ -302,13 +265,23 @@ class Ensemble:
         elif volume.move_to_host():
             logger.info("memory of %s ran out: the volume moves to host memory", self.engine.device)
         elif self._networks.keys() - {fold}:
-            self._resident = False
+            self._resident = self._keep_networks = False
             self._networks = {key: network for key, network in self._networks.items() if key == fold}
             logger.info("memory of %s ran out: one network at a time from now on", self.engine.device)
         else:
             tile = (self.model.channels, *self.model.patch)
             raise DeviceError(f"{self.engine.device} has too little memory for a tile of {tile}")
         torch.cuda.empty_cache()
+
+
+def _one_by_one(passes: Sequence[Pass]) -> list[Pass]:
+    """A pass for each mirroring: every network's first, then every network's second, and so on."""
+    single = [
+        (place, Pass(each.fold, (axes,), each.weight / len(each.mirrors)))
+        for each in passes
+        for place, axes in enumerate(each.mirrors)
+    ]
+    return [each for _, each in sorted(single, key=lambda item: item[0])]
 
 
 def _combinations(axes: Axes) -> tuple[Axes, ...]:
@@ -318,6 +291,70 @@ def _combinations(axes: Axes) -> tuple[Axes, ...]:
 
 def _start(tile: tiles.Tile) -> Start:
     return tile[0].start, tile[1].start, tile[2].start
+
+
+class _Schedule:
+    """Which passes have been made, and whether there is time for more."""
+
+    def __init__(
+        self, passes: Sequence[Pass], window: Sequence[tiles.Tile], deadline: float | None, clock: Callable[[], float]
+    ) -> None:
+        """Starts with nothing made.
+
+        Args:
+            passes: all that are to be made.
+            window: the tiles that they are made over, or some of them.
+            deadline: on `clock`; None for none.
+            clock: seconds.
+        """
+        self.weight = 0.0
+        self.in_time = True
+        self._deadline, self._clock = deadline, clock
+        self._started = 0.0
+        self._slowest = 0.0  # seconds a forward pass
+        self._made: list[Pass] = []
+        self._mirrorings = sum(len(each.mirrors) for each in passes)
+        self._forwards = 0
+        total = self._mirrorings * len(window)
+        self.progress = tqdm(total=total, unit="tile", leave=False, disable=not sys.stderr.isatty())
+
+    def __enter__(self) -> "_Schedule":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.close()
+
+    def fits(self, passes: Sequence[Pass], window: Sequence[tiles.Tile]) -> bool:
+        """Whether passes over tiles would be done in time, judged by the slowest so far."""
+        count = len(window) * sum(len(each.mirrors) for each in passes)
+        return self._deadline is None or self._clock() + self._slowest * count <= self._deadline
+
+    def start(self, each: Pass, window: Sequence[tiles.Tile]) -> bool:
+        """Whether a pass may begin: the first of all may in any case."""
+        self._started = self._clock()
+        self.in_time = not self._made or self.fits([each], window)
+        return self.in_time
+
+    def end(self, each: Pass, window: Sequence[tiles.Tile]) -> None:
+        """Counts a pass that has been made."""
+        count = len(each.mirrors) * len(window)
+        if count:
+            rate = (self._clock() - self._started) / count
+            # the first pass also pays for what is done but once
+            self._slowest = rate if len(self._made) < 2 else max(self._slowest, rate)
+        self._made.append(each)
+        self._forwards += count
+        self.weight += each.weight
+
+    def log(self, networks: int) -> None:
+        """Says what was made, and warns where something is missing."""
+        logger.info("forward passes: %d", self._forwards)
+        mirrorings = sum(len(each.mirrors) for each in self._made)
+        if mirrorings < self._mirrorings:
+            logger.warning(
+                "time limit: the result holds %d of %d passes (%d of %d networks)",
+                *(mirrorings, self._mirrorings, len({each.fold for each in self._made}), networks),
+            )
 
 
 class TileMemory:
@@ -394,9 +431,13 @@ class _Volume:
         self._move(torch.device("cpu"))
         return True
 
-    def input(self, tile: tiles.Tile, axes: Axes) -> torch.Tensor:
-        """A tile of all channels, mirrored, on the device."""
-        return self._channels[(slice(None), *tile)].flip([axis + 1 for axis in axes]).to(self._device)
+    def inputs(self, jobs: Sequence[tuple[tiles.Tile, Axes]]) -> torch.Tensor:
+        """Tiles of all channels, mirrored along some axes each, on the device."""
+        shape = (len(jobs), len(self._channels), *self._importance.shape)
+        result = torch.empty(shape, dtype=self._channels.dtype, device=self._device)
+        for place, (tile, axes) in enumerate(jobs):
+            result[place] = self._channels[(slice(None), *tile)].flip([axis + 1 for axis in axes])
+        return result
 
     def add(self, tile: tiles.Tile, logits: torch.Tensor, weight: float) -> None:
         """Adds lesion minus background logit times the importance of the tile's voxels, times the weight of the pass.

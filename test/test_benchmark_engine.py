@@ -15,8 +15,8 @@ LOG = """
 4.51 INFO model: model, 2 networks, on cpu, openvino, bfloat16
 4.52 WARNING model: random weights
 5.00 INFO preprocessing: 0.4 s
-5.10 INFO network: 6 of 6 tiles, 2 networks, 16 mirrorings
-7.00 INFO forward passes: 96, 0 tiles not mirrored
+5.10 INFO network: 6 of 6 tiles, 2 networks
+7.00 INFO forward passes: 96
 7.10 INFO prediction: 2.1 s
 7.20 INFO resampling to the image: 0.1 s
 7.50 INFO writing: 0.3 s
