@@ -3,7 +3,8 @@
     python -m benchmarks.field_of_view DATASET [--model DIR] [--folds ...] [--no-mirroring] [--count N]
 
 DATASET is one that `lesionclick evaluate` takes; cases are segmented by their clicks, at most 10 a label. Lesion voxels
-are unseen where no tile stands. Masks are compared with each other and with the truth.
+are unseen where no tile stands (exact for cases on the model's spacing alone). Masks are compared with each other and
+with the truth.
 """
 
 import argparse
@@ -62,7 +63,7 @@ def measure(dataset: Dataset, name: str, ensemble: Ensemble, mirroring: bool) ->
         padded = [size + sum(both) for size, both in zip(shape, around, strict=True)]
         counts.append(len(place_tiles(padded, patch, region and region.padded(around))))
     full, body = found
-    seen = body.logit_zyx > OUTSIDE_LOGIT
+    seen = body.logit_zyx != OUTSIDE_LOGIT
     return Row(
         tiles=(counts[0], counts[1]),
         seconds=(seconds[0], seconds[1]),

@@ -73,6 +73,8 @@ class Ensemble:
         self._batch = max(1, BATCH_VOXELS // math.prod(model.patch))
         self._networks: dict[int, Network] = {}
         self._keep_networks = self._resident
+        # two large ones at a time would be too much for host memory, and reading is nothing to what they compute there
+        self._look_ahead = self._resident or engine.device.type == "cuda"
         self._thread = ThreadPoolExecutor(1)
         self._ahead: dict[int, Future[Network]] = {}
 
@@ -155,7 +157,7 @@ class Ensemble:
         first, again = self._plan(mirroring, at_once=deadline is None and mirror_above <= 0)
         logger.info("network: %d of %d tiles, %d networks", len(new), len(window), len(self.model.folds))
 
-        keep = memory is not None or bool(again)
+        keep = memory is not None or (mirror_above > 0 and bool(again))
         volume = _Volume(torch.from_numpy(channels), window, tiles.importance(patch), self.engine, keep)
         self._keep_networks = self._resident and (memory is not None or self.engine.device.type == "cuda")
         with _Schedule(first + again, new, deadline, clock) as schedule:
@@ -169,13 +171,12 @@ class Ensemble:
                     volume.scale(tile, schedule.weight / unmirrored)
         self._ahead.clear()  # for a pass that was not made
         schedule.log(len(self.model.folds))
-        weight = schedule.weight
         if memory is not None:
             for tile in window:
                 if _start(tile) in known:
                     volume.add_sums(tile, known[_start(tile)])
             memory.store(channels, volume.kept, mirroring)
-        result = volume.mean(weight)
+        result = volume.mean(schedule.weight)
         inside = tuple(slice(before, before + size) for (before, _), size in zip(padding, shape, strict=True))
         return result[inside].contiguous().numpy()
 
@@ -221,8 +222,8 @@ class Ensemble:
             some = jobs[: self._batch]
             try:
                 network = self._network(each.fold)
-                if following is not None and (self._resident or self.engine.device.type == "cuda"):
-                    self._prepare(following.fold)  # of large ones two at a time would be too much for host memory
+                if following is not None and self._look_ahead:
+                    self._prepare(following.fold)
                 outputs = network(volume.inputs(some))
             except torch.cuda.OutOfMemoryError:
                 self._make_room(each.fold, volume)
@@ -264,8 +265,9 @@ class Ensemble:
             logger.info("memory of %s ran out: batches of %d from now on", self.engine.device, self._batch)
         elif volume.move_to_host():
             logger.info("memory of %s ran out: the volume moves to host memory", self.engine.device)
-        elif self._networks.keys() - {fold}:
-            self._resident = self._keep_networks = False
+        elif (self._networks.keys() | self._ahead.keys()) - {fold}:
+            self._resident = self._keep_networks = self._look_ahead = False
+            self._ahead.clear()
             self._networks = {key: network for key, network in self._networks.items() if key == fold}
             logger.info("memory of %s ran out: one network at a time from now on", self.engine.device)
         else:
