@@ -83,12 +83,12 @@ def test_validate_takes_one_folds_network_and_cases(
     code, out, errors = command(*arguments, "--fold", 1, "--out", tmp_path / "rows.csv")
     assert code == 0
     assert out.startswith("## all: 1 cases\n\n| clicks a label | Dice |")
-    assert "4 tiles, 1 networks)" in errors
+    assert "4 tiles, 1 networks\n" in errors
     rows = (tmp_path / "rows.csv").read_text().splitlines()[1:]
     assert [row.split(",")[:3:2] for row in rows] == [["a", "0"], ["a", "3"], ["a", "7"], ["a", "10"]]
     code, out, errors = command(*arguments)
     assert out.startswith("## all: 2 cases\n")
-    assert "4 tiles, 2 networks)" in errors
+    assert "4 tiles, 2 networks\n" in errors
 
 
 def test_validate_refuses_what_it_cannot_do(command: Command, dataset: Path, model: Path) -> None:
