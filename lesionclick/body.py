@@ -52,16 +52,16 @@ def find_body(
     if volume_ml < LEAST_VOLUME_ML:
         logger.info("no body found in the images (largest part %.0f ml): the whole field of view is used", volume_ml)
         return None
-    large = voxels >= LEAST_SHARE * most
-    body = _between(large[parts], 1) & _between(large[parts], 2)
+    large = (voxels >= LEAST_SHARE * most)[parts]
+    body = (_between(large, 1) & _between(large, 2)).transpose(grid.transpose)
 
     places = []  # of the network's voxels among the steps, an axis
     for axis, size in enumerate(grid.shape):
         scale = grid.cropped_shape[axis] / size
         voxel = grid.crop_start[axis] + (np.arange(size) + 0.5) * scale
         step = steps[grid.transpose[axis]]
-        places.append(np.minimum((voxel / step).astype(np.int64), body.shape[grid.transpose[axis]] - 1))
-    found: np.ndarray = body.transpose(grid.transpose)[np.ix_(*places)]
+        places.append(np.minimum((voxel / step).astype(np.int64), body.shape[axis] - 1))
+    found: np.ndarray = body[np.ix_(*places)]
     return found
 
 

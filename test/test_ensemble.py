@@ -215,7 +215,7 @@ def test_deadline_leaves_out_mirrorings_then_networks(
         assert_is_mean(found, model, channels, used)
 
 
-def highest_probabilities(model: Ensemble, channels: np.ndarray) -> dict[tuple[int, ...], float]:
+def highest_probabilities(model: Ensemble, channels: np.ndarray) -> dict[ensemble.Start, float]:
     """Of each tile, without mirroring, where it has 1 % of the importance or more."""
     importance = tiles.importance(model.model.patch).double()
     window = tiles.place_tiles(channels.shape[1:], model.model.patch)
@@ -224,7 +224,7 @@ def highest_probabilities(model: Ensemble, channels: np.ndarray) -> dict[tuple[i
     for tile in window:
         logit = tile_mean(model, channels, tile, [[()]] * len(model.model.folds))
         heard = importance >= 0.01 * norm[tile]
-        found[tuple(side.start for side in tile)] = float(torch.sigmoid(logit[heard]).max())
+        found[ensemble._start(tile)] = float(torch.sigmoid(logit[heard]).max())
     return found
 
 
@@ -246,16 +246,13 @@ def test_tiles_in_which_nothing_is_likely_are_not_mirrored(
     monkeypatch.setattr(model, "_run", recording)
     clock = Clock(model, 1.0, monkeypatch)
     found = model.foreground_logit(channels, mirror_above=middle, deadline=deadline, clock=clock)
-    calm = [tile for tile in tiles.place_tiles(channels.shape[1:], (16, 16, 16)) if highest[starts(tile)] < middle]
+    window = tiles.place_tiles(channels.shape[1:], (16, 16, 16))
+    calm = [tile for tile in window if highest[ensemble._start(tile)] < middle]
     assert len(calm) == 4
     assert [each.mirrors for each, count in computed if count == 8] == [((),), ((),)]
     assert {count for each, count in computed if () not in each.mirrors} == {4}
     mirrors = all_subsets((0, 1)) if deadline != 4.5 else [(), (0,)]
     assert_is_mean(found, model, channels, [mirrors] * 2, calm)
-
-
-def starts(tile: tiles.Tile) -> tuple[int, ...]:
-    return tuple(side.start for side in tile)
 
 
 def test_where_nothing_is_likely_no_network_is_read_twice(

@@ -78,10 +78,13 @@ def test_a_region_of_nothing_has_no_tiles() -> None:
     assert tiles.place_tiles((40, 40, 40), (20, 20, 20), tiles.Region(np.zeros((40, 40, 40), dtype=bool))) == []
 
 
-def test_a_whole_region_is_everything() -> None:
-    shape, patch = (30, 16, 50), (16, 16, 16)
-    whole = tiles.Region(np.ones(shape, dtype=bool), movable=(0, 1, 2))
-    assert tiles.place_tiles(shape, patch, whole) == tiles.place_tiles(shape, patch)
+def test_a_whole_region_is_everything_padded_or_not() -> None:
+    patch = (16, 16, 16)
+    for shape in ((30, 16, 50), (30, 12, 50)):
+        around = tiles.padding(shape, patch)
+        padded = tuple(size + sum(both) for size, both in zip(shape, around, strict=True))
+        whole = tiles.Region(np.ones(shape, dtype=bool), movable=(0, 1, 2)).padded(around)
+        assert tiles.place_tiles(padded, patch, whole) == tiles.place_tiles(padded, patch)
 
 
 def test_padding_is_centred_with_the_odd_voxel_behind() -> None:
