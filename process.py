@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from lesionclick.cli import main
+from lesionclick.cli.main import main
 
 UPLOADED_MODEL = Path("/opt/ml/model")  # where the platform unpacks a separately uploaded model
 BUNDLED_MODEL = Path(__file__).resolve().parent / "resources" / "model"

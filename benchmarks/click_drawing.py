@@ -25,8 +25,8 @@ from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 from scipy import ndimage
 from torch import nn
 
-from benchmarks.random_model import FULL_SIZE, make_plans
-from lesionclick_training.click_drawing import DrawClicks
+from lesionclick.testing import FULL_SIZE, make_plans
+from lesionclick_training.augmentation.draw_clicks import DrawClicks
 
 PATCH: tuple[int, int, int] = FULL_SIZE["patch"]
 SPACING = np.array((3.0, 2.0, 2.0))  # mm

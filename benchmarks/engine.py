@@ -38,12 +38,16 @@ import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.random_model import FULL_SIZE, make_plans, write_model
-from lesionclick import network, tiles
-from lesionclick.body import TISSUE_HU
-from lesionclick.case import Case, mask_path, read_mask
-from lesionclick.engine import Engine
-from lesionclick.weights import CHECKPOINT, ModelFolder, pack
+from lesionclick.case.case import Case, mask_path
+from lesionclick.case.images import read_mask
+from lesionclick.inference import tiles
+from lesionclick.inference.body import TISSUE_HU
+from lesionclick.inference.engine import Engine
+from lesionclick.model import unet as network
+from lesionclick.model.checkpoint import CHECKPOINT
+from lesionclick.model.folder import ModelFolder
+from lesionclick.model.pack import pack
+from lesionclick.testing import FULL_SIZE, make_plans, write_model
 
 ROOT = Path(__file__).resolve().parent.parent
 MID_SIZE: dict[str, Any] = {  # 28.1 M parameters
@@ -216,8 +220,9 @@ def _stock_state(model: ModelFolder, weights: Mapping[str, torch.Tensor]) -> dic
 def write_phantom_case(folder: Path, spacing_zyx: tuple[float, float, float], seed: int = 1) -> Path:
     """Writes a phantom with 20 clicks and air around it, 700 mm wide, in container layout."""
     try:
-        from lesionclick.click_simulation import simulate_official
-        from lesionclick_training.phantom import make_phantom, write_container_case
+        from lesionclick.simulation.official_clicks import simulate_official
+        from lesionclick_training.phantom.files import write_container_case
+        from lesionclick_training.phantom.phantom import make_phantom
     except ImportError as error:
         raise SystemExit(f"making a phantom needs the training package (pip install -e training): {error}") from error
     phantom = make_phantom(seed, spacing_zyx=spacing_zyx)

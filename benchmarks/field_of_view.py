@@ -19,9 +19,9 @@ import numpy as np
 
 from benchmarks.engine import ROOT, dice
 from lesionclick import Ensemble, Session
-from lesionclick.dataset import Dataset
-from lesionclick.ensemble import OUTSIDE_LOGIT
-from lesionclick.tiles import padding, place_tiles
+from lesionclick.case.dataset import Dataset
+from lesionclick.inference.ensemble import OUTSIDE_LOGIT
+from lesionclick.inference.tiles import padding, place_tiles
 
 
 @dataclass(frozen=True)

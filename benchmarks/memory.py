@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from benchmarks.engine import launch
-from benchmarks.random_model import FULL_SIZE, SMALL, make_plans, write_model
+from lesionclick.testing import FULL_SIZE, SMALL, make_plans, write_model
 
 FORWARD = """
 import sys, numpy as np

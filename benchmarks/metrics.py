@@ -15,7 +15,7 @@ import time
 import cc3d
 import numpy as np
 
-from lesionclick.metrics import evaluate
+from lesionclick.evaluation.metrics import evaluate
 
 SHAPE = (326, 400, 400)
 SPACING = (3.0, 2.04, 2.04)

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.random_model import FULL_SIZE, make_plans, write_model
+from lesionclick.testing import FULL_SIZE, make_plans, write_model
 
 STOCK = """
 import json, resource, sys, time, torch
@@ -57,7 +57,7 @@ def measure(program: str, folder: Path) -> tuple[float, float, float]:
 
 def main(rounds: int) -> None:
     """Prints a Markdown table."""
-    from lesionclick.weights import pack
+    from lesionclick.model.pack import pack
 
     with tempfile.TemporaryDirectory() as temporary:
         plain = write_model(Path(temporary) / "plain", make_plans(**FULL_SIZE), organ_heads=False)

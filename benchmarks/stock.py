@@ -22,8 +22,9 @@ import torch
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-from lesionclick.case import CLICKS_FILE, CT_FOLDER, PET_FOLDER, only_file
-from lesionclick.clicks import EDTEncoding, Encoding, encoding_from_json, read_clicks
+from lesionclick.case.case import CLICKS_FILE, CT_FOLDER, PET_FOLDER, only_file
+from lesionclick.case.clicks import read_clicks
+from lesionclick.model.encoding import EDTEncoding, Encoding, encoding_from_json
 
 
 def run(case: Path, model: Path, mask: Path, device: str, mirroring: bool, started: float) -> dict[str, float]:

@@ -8,11 +8,12 @@ mask = Session(ensemble, case).predict().mask
 """
 
 import lesionclick.log  # noqa: F401 - first, since it notes when the program started and the others take seconds
-from lesionclick.case import Case, Geometry
-from lesionclick.clicks import Click
-from lesionclick.ensemble import Ensemble
+from lesionclick.case.case import Case
+from lesionclick.case.clicks import Click
+from lesionclick.case.geometry import Geometry
 from lesionclick.errors import CaseError, DeviceError, LesionClickError, ModelError
-from lesionclick.session import Prediction, Session
+from lesionclick.inference.ensemble import Ensemble
+from lesionclick.session.session import Prediction, Session
 
 __version__ = "0.1.0"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from benchmarks.random_model import make_plans, write_model
+from lesionclick.testing import make_plans, write_model
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "test" / "golden"
@@ -87,7 +87,7 @@ def own_model_folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs the command line, expects exit code 2 and returns the one sentence after "error: "."""
-    from lesionclick.cli import main
+    from lesionclick.cli.main import main
 
     def run(*arguments: object) -> str:
         with pytest.raises(SystemExit) as stopped:

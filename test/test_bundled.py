@@ -8,9 +8,10 @@ import pytest
 from conftest import ROOT, process
 
 from lesionclick import Case, Ensemble, Session
-from lesionclick.case import TRUTH_FILE, read_mask
-from lesionclick.metrics import evaluate
-from lesionclick.weights import ModelFolder
+from lesionclick.case.case import TRUTH_FILE
+from lesionclick.case.images import read_mask
+from lesionclick.evaluation.metrics import evaluate
+from lesionclick.model.folder import ModelFolder
 
 MODEL = ROOT / "resources" / "model"
 CASES = ROOT / "test" / "cases"

@@ -12,8 +12,8 @@ import pytest
 import SimpleITK as sitk
 from conftest import GOLDEN, ROOT
 
-from benchmarks.random_model import make_plans, write_model
-from lesionclick.weights import pack
+from lesionclick.model.pack import pack
+from lesionclick.testing import make_plans, write_model
 
 TAG = "lesionclick-test"
 RESTRICTIONS = (

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from conftest import GOLDEN, process
 
-from lesionclick.weights import pack
+from lesionclick.model.pack import pack
 
 CASES = ("same-spacing", "resampled", "no-clicks")
 

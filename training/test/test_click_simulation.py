@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from lesionclick.click_simulation import challenge_background_clicks, challenge_tumor_clicks, simulate_official
-from lesionclick.clicks import Click
-from lesionclick_training.click_drawing import draw_count
-from lesionclick_training.custom_clicks import custom_background_clicks, custom_tumor_clicks
+from lesionclick.case.clicks import Click
+from lesionclick.simulation.official_clicks import (
+    challenge_background_clicks,
+    challenge_tumor_clicks,
+    simulate_official,
+)
+from lesionclick_training.augmentation.custom_clicks import custom_background_clicks, custom_tumor_clicks
+from lesionclick_training.augmentation.draw_clicks import draw_count
 
 NEIGHBOURS_26 = np.ones((3, 3, 3))
 TUMOR_SCHEMES = (challenge_tumor_clicks, custom_tumor_clicks)

@@ -23,14 +23,14 @@ from pydicom.uid import (
 )
 from typer.testing import CliRunner
 
-from lesionclick.case import Geometry
+from lesionclick.case.geometry import Geometry
 from lesionclick.errors import CaseError
-from lesionclick_training.convert_autopet import convert_autopet
-from lesionclick_training.convert_cli import convert_app
-from lesionclick_training.convert_deep_psma import convert_deep_psma
-from lesionclick_training.convert_dicom import convert_dicom
-from lesionclick_training.nnunet_layout import ORGANS, adding_cases, stack_label, write_case
-from lesionclick_training.organs import (
+from lesionclick_training.cli.convert import convert_app
+from lesionclick_training.data.autopet import convert_autopet
+from lesionclick_training.data.deep_psma import convert_deep_psma
+from lesionclick_training.data.dicom import convert_dicom
+from lesionclick_training.data.nnunet_layout import ORGANS, adding_cases, stack_label, write_case
+from lesionclick_training.data.organs import (
     CLASSES,
     HEAD_GLANDS,
     PRECEDENCE,

@@ -7,26 +7,20 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from lesionclick.case import Case
-from lesionclick.clicks import Click
-from lesionclick_training import nnunet_layout
-from lesionclick_training.phantom import (
-    BASE,
-    MORE,
-    Phantom,
-    figure,
-    make_phantom,
-    write_container_case,
-    write_nnunet_case,
-)
-from lesionclick_training.phantom import _move_planes as move_planes
-from lesionclick_training.phantom import _paint_focus as paint_focus
-from lesionclick_training.phantom_anatomy import Anatomy, build_anatomy
-from lesionclick_training.phantom_foci import Focus, draw_foci
-from lesionclick_training.phantom_patient import draw_patient
-from lesionclick_training.phantom_population import LogNormal, Tracer
-from lesionclick_training.phantom_shapes import Grid, Waves, capsule, ellipsoid, union
-from lesionclick_training.phantom_uptake import Uptake
+from lesionclick.case.case import Case
+from lesionclick.case.clicks import Click
+from lesionclick_training.data import nnunet_layout
+from lesionclick_training.phantom.anatomy import Anatomy, build_anatomy
+from lesionclick_training.phantom.figure import figure
+from lesionclick_training.phantom.files import write_container_case, write_nnunet_case
+from lesionclick_training.phantom.foci import Focus, draw_foci
+from lesionclick_training.phantom.patient import draw_patient
+from lesionclick_training.phantom.phantom import Phantom, make_phantom
+from lesionclick_training.phantom.population import BASE, MORE, LogNormal, Tracer
+from lesionclick_training.phantom.scanner import move_planes as move_planes
+from lesionclick_training.phantom.scanner import paint_focus as paint_focus
+from lesionclick_training.phantom.shapes import Grid, Waves, capsule, ellipsoid, union
+from lesionclick_training.phantom.uptake import Uptake
 
 COARSE = (8.0, 8.0, 8.0)
 ORGAN = {name: number for number, name in enumerate(nnunet_layout.ORGANS, start=1)}

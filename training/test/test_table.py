@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from lesionclick.summary import Row, Table
-from lesionclick_training.table import SETTINGS, agreements, measured, write_table
+from lesionclick.evaluation.table import Row, Table
+from lesionclick_training.study.paper_table import SETTINGS, agreements, measured, write_table
 from lesionclick_training.trainers import variants
 
 STEPS = (0, 3, 7, 10)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from benchmarks.random_model import make_plans, write_model
-from lesionclick.case import Case
-from lesionclick.dataset import case_names
-from lesionclick_training.cli import main
-from lesionclick_training.nnunet_layout import stack_label, write_case, write_splits
+from lesionclick.case.case import Case
+from lesionclick.case.dataset import case_names
+from lesionclick.testing import make_plans, write_model
+from lesionclick_training.cli.main import main
+from lesionclick_training.data.nnunet_layout import stack_label, write_case, write_splits
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -21,17 +21,17 @@ from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
 from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 
 from lesionclick import Case, Click, Ensemble, ModelError, Session
-from lesionclick.clicks import EDTEncoding, GaussianEncoding
 from lesionclick.errors import LesionClickError
-from lesionclick.weights import ModelFolder
-from lesionclick_training import cli
-from lesionclick_training.click_drawing import DrawClicks
-from lesionclick_training.lesion_organ import LESION_LOGIT, LesionOrganLoss, organ_target
-from lesionclick_training.misalignment import PETCTMisalignment
-from lesionclick_training.nnunet_layout import stack_label, write_case, write_dataset_json, write_splits
-from lesionclick_training.plans import NetworkPlan
-from lesionclick_training.pretrained import STEM_KERNEL, transfer_weights, write_pretrained
-from lesionclick_training.trainer import LesionClickTrainer
+from lesionclick.model.encoding import EDTEncoding, GaussianEncoding
+from lesionclick.model.folder import ModelFolder
+from lesionclick_training.augmentation.draw_clicks import DrawClicks
+from lesionclick_training.augmentation.misalignment import PETCTMisalignment
+from lesionclick_training.cli import main as cli
+from lesionclick_training.data.nnunet_layout import stack_label, write_case, write_dataset_json, write_splits
+from lesionclick_training.nnunet.organ_supervision import LESION_LOGIT, LesionOrganLoss, organ_target
+from lesionclick_training.nnunet.plans import NetworkPlan
+from lesionclick_training.nnunet.pretrained import STEM_KERNEL, transfer_weights, write_pretrained
+from lesionclick_training.nnunet.trainer import LesionClickTrainer
 
 NAME = "Dataset901_Tiny"
 SIZE = (26, 30, 28)

@@ -8,10 +8,10 @@ from batchgeneratorsv2.transforms.utils.deep_supervision_downsampling import Dow
 from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTansform
 from scipy import ndimage, stats
 
-from lesionclick.clicks import EDTEncoding, Encoding, GaussianEncoding
-from lesionclick_training import click_drawing
-from lesionclick_training.click_drawing import DrawClicks
-from lesionclick_training.misalignment import PETCTMisalignment
+from lesionclick.model.encoding import EDTEncoding, Encoding, GaussianEncoding
+from lesionclick_training.augmentation import draw_clicks as click_drawing
+from lesionclick_training.augmentation.draw_clicks import DrawClicks
+from lesionclick_training.augmentation.misalignment import PETCTMisalignment
 
 SHAPE = (20, 22, 24)
 SIGNIFICANCE = 0.001  # the seeds are fixed, so a test that passes once passes always

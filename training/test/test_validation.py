@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from benchmarks.random_model import make_plans, write_model
-from lesionclick.clicks import Click, write_clicks
-from lesionclick.dataset import Dataset
-from lesionclick.ensemble import Ensemble
+from lesionclick.case.clicks import Click, write_clicks
+from lesionclick.case.dataset import Dataset
 from lesionclick.errors import CaseError
-from lesionclick.evaluation import first_clicks
-from lesionclick.session import Session
-from lesionclick_training.nnunet_layout import stack_label, write_case, write_splits
-from lesionclick_training.validation import read_fold, validate
+from lesionclick.evaluation.protocol import first_clicks
+from lesionclick.inference.ensemble import Ensemble
+from lesionclick.session.session import Session
+from lesionclick.testing import make_plans, write_model
+from lesionclick_training.data.nnunet_layout import stack_label, write_case, write_splits
+from lesionclick_training.study.validation import read_fold, validate
 
 SHAPE = (18, 20, 22)
 

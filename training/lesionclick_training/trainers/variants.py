@@ -1,8 +1,8 @@
 # ruff: noqa: N801, D101  (named as nnU-Net names trainers; each name says all there is to say)
 """Every row of the method's table (arXiv 2508.21680) as a trainer; "more data" is a matter of the dataset."""
 
-from lesionclick.clicks import EDTEncoding, GaussianEncoding
-from lesionclick_training.trainer import LesionClickTrainer
+from lesionclick.model.encoding import EDTEncoding, GaussianEncoding
+from lesionclick_training.nnunet.trainer import LesionClickTrainer
 
 CUSTOM_PROBABILITY = 0.2  # share of the samples with clicks of the custom scheme, arXiv 2508.21680
 

@@ -1,0 +1,61 @@
+"""Geometry of an image: where its voxels lie in the world."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from lesionclick.errors import CaseError
+
+GRID_TOLERANCE = 1e-3  # mm, or cosine for directions
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where an image's voxels lie in the world; everything in SimpleITK's order x, y, z.
+
+    Attributes:
+        size: voxels.
+        spacing: mm.
+        origin: centre of the first voxel, mm.
+        direction: 3 x 3 cosines, row by row.
+    """
+
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...]
+    direction: tuple[float, ...]
+
+    @classmethod
+    def of(cls, image: sitk.Image) -> "Geometry":
+        """The geometry of a SimpleITK image."""
+        return cls(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+
+    @property
+    def shape_zyx(self) -> tuple[int, ...]:
+        """Size in the order of arrays, voxels."""
+        return self.size[::-1]
+
+    @property
+    def spacing_zyx(self) -> tuple[float, ...]:
+        """Spacing in the order of arrays, mm."""
+        return self.spacing[::-1]
+
+
+def require_same_grid(
+    first: Geometry, second: Geometry, names: tuple[str, str], places: tuple[Path | str, Path | str]
+) -> None:
+    """Raises CaseError, with both values and their places, where two grids differ by more than GRID_TOLERANCE."""
+    for quantity in ("size", "spacing", "origin", "direction"):
+        of_first, of_second = getattr(first, quantity), getattr(second, quantity)
+        if np.abs(np.subtract(of_first, of_second)).max() > GRID_TOLERANCE:
+            raise CaseError(
+                f"{names[0]} and {names[1]} are on different grids: {quantity} is {_numbers(of_first)} in {places[0]} "
+                f"and {_numbers(of_second)} in {places[1]}"
+            )
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return f"({', '.join(f'{value:.7g}' for value in values)})"

@@ -1,0 +1,1 @@
+"""Evaluation: metrics, simulated readers at work, the runner, tables, statistics and figures."""

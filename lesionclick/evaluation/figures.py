@@ -1,0 +1,118 @@
+"""Pictures of an evaluation: scores against clicks, and the worst cases."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from lesionclick.case.clicks import Click
+from lesionclick.case.dataset import Truth
+from lesionclick.evaluation.table import STEP_NAMES, Table
+from lesionclick.files import replacing
+from lesionclick.report.overview import CLICK_MARKS, Panel, project
+
+LINE_COLOR = "#1f77b4"
+
+PANEL_INCHES = 1.8  # width of a projection
+
+TITLES = {
+    "dice": "Dice",
+    "detection_f1": "detection F1",
+    "false_positive_ml": "false positive volume, ml",
+    "false_negative_ml": "false negative volume, ml",
+}
+
+PANELS = {
+    "clicks": ("dice", "false_positive_ml", "false_negative_ml"),
+    "round": ("dice", "detection_f1", "false_positive_ml", "false_negative_ml"),
+}
+"""Which scores are drawn, by what a step counts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Worst:
+    """A case to draw: its truth, and mask and clicks of the last step with their Dice."""
+
+    truth: Truth
+    mask_zyx: np.ndarray
+    clicks: Sequence[Click]
+    dice: float
+
+
+def draw_curves(table: Table, path: Path) -> None:
+    """Draws the mean over cases against clicks or rounds, a panel a score, and where the middle half of the cases lies.
+
+    Args:
+        table: at least one case.
+        path: a .png.
+
+    Raises:
+        CaseError: the file cannot be written.
+    """
+    scores = PANELS[table.step_name]
+    figure = Figure(figsize=(3.1 * len(scores), 3.3), layout="constrained")
+    legend: dict[str, Artist] = {}
+    for axis, score in zip(figure.subplots(1, len(scores), squeeze=False)[0], scores, strict=True):
+        _draw_curve(axis, table, score)
+        handles, labels = axis.get_legend_handles_labels()
+        legend.update(zip(labels, handles, strict=True))
+    figure.legend(legend.values(), legend, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+
+
+def _draw_curve(axis: Axes, table: Table, score: str) -> None:
+    curves = table.curves(score)
+    defined = curves[~np.isnan(curves).any(axis=1)]  # the truth decides, so a case is defined at all steps or at none
+    if len(defined):
+        low, high = np.percentile(defined, (25, 75), axis=0)
+        axis.fill_between(
+            table.steps, low, high, color=LINE_COLOR, alpha=0.2, linewidth=0, label="middle half of the cases"
+        )
+        axis.plot(table.steps, defined.mean(axis=0), "o-", color=LINE_COLOR, markersize=4, label="mean over cases")
+    axis.set_title(TITLES[score], fontsize=10)
+    axis.set_xlabel(STEP_NAMES[table.step_name], fontsize=9)
+    axis.set_ylim(0, None if score.endswith("_ml") else 1)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.tick_params(labelsize=9)
+    axis.grid(alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def draw_worst(cases: Sequence[Worst], path: Path) -> None:
+    """Draws cases side by side: PET projections with the true lesions, and with the predicted ones and all clicks.
+
+    Args:
+        cases: at least one.
+        path: a .png.
+
+    Raises:
+        CaseError: the file cannot be written.
+    """
+    grids = [worst.truth.case.geometry for worst in cases]
+    tallest = max(grid.size[2] * grid.spacing[2] / (grid.size[0] * grid.spacing[0]) for grid in grids)
+    figure = Figure(figsize=(2 * PANEL_INCHES * len(cases), PANEL_INCHES * tallest + 1.1), layout="constrained")
+    for part, worst in zip(figure.subfigures(1, len(cases), squeeze=False)[0], cases, strict=True):
+        case = worst.truth.case
+        name = case.name if len(case.name) <= 32 else f"{case.name[:29]}..."
+        dice = "no true lesion" if math.isnan(worst.dice) else f"Dice {worst.dice:.3f}"
+        part.suptitle(f"{name}\n{dice}", fontsize=11)
+        left, right = part.subplots(1, 2)
+        for axis in (left, right):
+            axis.set_anchor("N")
+        project(left, case, Panel("truth", worst.truth.lesion_zyx))
+        project(right, case, Panel("prediction", worst.mask_zyx, worst.clicks))
+    marks = [
+        Line2D([], [], linestyle="", marker=marker, color=color, label=f"{label} click")
+        for label, (marker, color) in CLICK_MARKS.items()
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=2, frameon=False, fontsize=10)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)

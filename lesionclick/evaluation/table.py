@@ -1,0 +1,153 @@
+"""Tables of scores: a row a case and step, read from and written to CSV."""
+
+import csv
+import dataclasses
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lesionclick.errors import CaseError
+from lesionclick.evaluation.metrics import auc
+from lesionclick.files import replacing
+
+ROWS_FILE = Path("cases.csv")
+
+SCORES = {
+    "dice": "Dice",
+    "false_positive_ml": "FPvol, ml",
+    "false_negative_ml": "FNvol, ml",
+    "detection_f1": "detection F1",
+}
+"""What is summarized: columns of the rows, and how tables name them."""
+
+STEP_NAMES = {"clicks": "clicks a label", "round": "round"}
+"""What a step counts: its column in the rows, and how tables name it."""
+
+CLICK_CURVES = (tuple(range(11)), (0, 3, 7, 10))  # official autoPET/CT IV; arXiv 2508.21680
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one case scored at one step; the fields are the columns of cases.csv.
+
+    Attributes:
+        case: its name.
+        tracer: fdg, psma or unknown.
+        step: clicks a label, or round of corrections.
+        source: where the clicks come from: official, simulated, corrective-clicks or scribbles.
+        tumor_points: how many the networks were shown.
+        background_points: likewise.
+        dice: 0 to 1; NaN where the truth is empty, as all that the truth does not define.
+        false_positive_ml: volume of predicted lesions that touch no true one.
+        false_negative_ml: volume of true lesions that no predicted one touches.
+        true_positives: true lesions found.
+        false_positives: predicted lesions that match none.
+        false_negatives: true lesions not found.
+        detection_f1: 0 to 1.
+    """
+
+    case: str
+    tracer: str
+    step: int
+    source: str
+    tumor_points: int
+    background_points: int
+    dice: float
+    false_positive_ml: float
+    false_negative_ml: float
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    detection_f1: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one evaluation.
+
+    Attributes:
+        step_name: a key of STEP_NAMES.
+        rows: each case at each step, the steps of a case together and ascending.
+    """
+
+    step_name: str
+    rows: tuple[Row, ...]
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """Names of the cases, in the order of the rows."""
+        return tuple(dict.fromkeys(row.case for row in self.rows))
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps, ascending."""
+        return tuple(sorted({row.step for row in self.rows}))
+
+    def select(self, cases: Iterable[str]) -> "Table":
+        """The rows of some cases, in the order of these, their steps ascending."""
+        place = {case: index for index, case in enumerate(cases)}
+        chosen = [row for row in self.rows if row.case in place]
+        return Table(self.step_name, tuple(sorted(chosen, key=lambda row: (place[row.case], row.step))))
+
+    def curves(self, score: str) -> np.ndarray:
+        """One score of every case at every step: float64 of shape (cases, steps), NaN where not defined."""
+        values = [getattr(row, score) for row in self.rows]
+        return np.array(values, dtype=np.float64).reshape(len(self.cases), len(self.steps))
+
+    def areas(self, score: str) -> dict[str, np.ndarray]:
+        """Areas under each case's curve of a score, by the name of the curve's steps; empty where there is no curve.
+
+        Over clicks these are 0 to 10 and 0, 3, 7, 10, as far as evaluated; over rounds all of them.
+        """
+        steps, curves = self.steps, self.curves(score)
+        wanted = CLICK_CURVES if self.step_name == "clicks" else (steps,)
+        found = [curve for curve in wanted if len(curve) > 1 and set(curve) <= set(steps)]
+        columns = {step_span(curve): [steps.index(step) for step in curve] for curve in found}
+        return {name: np.array([auc(curve[chosen]) for curve in curves]) for name, chosen in columns.items()}
+
+    def write(self, path: Path) -> None:
+        """Writes the rows as .csv, whole or not at all.
+
+        Raises:
+            CaseError: the file cannot be written.
+        """
+        columns = [field.name for field in dataclasses.fields(Row)]
+        with replacing(path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(self.step_name if column == "step" else column for column in columns)
+            writer.writerows(dataclasses.astuple(row) for row in self.rows)
+
+    @classmethod
+    def read(cls, path: Path) -> "Table":
+        """Reads what `write` wrote.
+
+        Raises:
+            CaseError: the file is missing or holds something else.
+        """
+        fields = dataclasses.fields(Row)
+        parse: list[Callable[[str], Any]] = list(typing.get_type_hints(Row).values())  # str, int and float
+        try:
+            with path.open(newline="") as file:
+                header, *lines = csv.reader(file)
+            step_name = header[[field.name for field in fields].index("step")]
+            rows = tuple(Row(*(one(text) for one, text in zip(parse, line, strict=True))) for line in lines)
+        except FileNotFoundError:
+            raise CaseError(f"{path}: the file is missing, expected what `lesionclick evaluate` writes") from None
+        except (OSError, ValueError, IndexError) as error:
+            raise CaseError(f"{path}: is not what `lesionclick evaluate` writes: {error}") from None
+        table = cls(step_name, rows)
+        if step_name not in STEP_NAMES or [(row.case, row.step) for row in rows] != [
+            (case, step) for case in table.cases for step in table.steps
+        ]:
+            raise CaseError(f"{path}: is not what `lesionclick evaluate` writes, expected every case at every step")
+        return table
+
+
+def step_span(steps: Sequence[int]) -> str:
+    if list(steps) == list(range(steps[0], steps[-1] + 1)):
+        return f"{steps[0]}-{steps[-1]}"
+    return ", ".join(map(str, steps))

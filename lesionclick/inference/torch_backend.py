@@ -1,0 +1,27 @@
+"""torch backend: networks on any device, in the precision asked for."""
+
+import torch
+from torch import nn
+
+from lesionclick.inference.backend import Precision
+
+
+class TorchNetwork:
+    """Computes with autocast, as nnU-Net does it; kernels are kept as autocast would round them for each tile."""
+
+    def __init__(self, network: nn.Module, device: torch.device, precision: Precision) -> None:
+        self._dtype = getattr(torch, precision)
+        for module in network.modules():
+            if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
+                module.to(self._dtype)
+        self._network = network.to(device)
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        reduced = self._dtype != torch.float32
+        # cuDNN tries its algorithms once for each shape; float32 means float32, not TF32
+        with (
+            torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False),
+            torch.autocast(batch.device.type, self._dtype if reduced else None, enabled=reduced),
+        ):
+            result: torch.Tensor = self._network(batch)
+        return result.float()

@@ -1,0 +1,152 @@
+"""From the image's grid to the network's and back: transpose, crop, normalise, resample, as nnU-Net does it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from nnunetv2.preprocessing.normalization import default_normalization_schemes
+from nnunetv2.preprocessing.normalization.default_normalization_schemes import ImageNormalization
+from scipy import ndimage
+
+from lesionclick.model.resampling import NNUNET_FUNCTION, resample
+
+
+@dataclass(frozen=True)
+class NetworkGrid:
+    """Where the network's grid lies in the image.
+
+    All shapes and spacings but `image_shape` are in the order of the network's axes, which are the image's axes
+    z, y, x after `transpose`.
+
+    Attributes:
+        transpose: the image's axis behind each of the network's axes.
+        image_shape: size of the image, z, y, x, in voxels.
+        crop_start: first voxel of the non-zero box.
+        cropped_shape: size of that box in the image's voxels.
+        shape: size of the box in the network's voxels.
+        image_spacing: mm.
+        spacing: mm, of the network's voxels.
+    """
+
+    transpose: tuple[int, ...]
+    image_shape: tuple[int, ...]
+    crop_start: tuple[int, ...]
+    cropped_shape: tuple[int, ...]
+    shape: tuple[int, ...]
+    image_spacing: tuple[float, ...]
+    spacing: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a plans file says of the way from an image to a network's input and back.
+
+    Attributes:
+        transpose: the image's axis (of z, y, x) behind each of the network's axes.
+        spacing: of the network's grid, mm, in the order of its axes.
+        normalisations: one nnU-Net normalisation a channel.
+        image_resampling: keyword arguments of nnU-Net's default resampling for images.
+        logit_resampling: the same for the network's output.
+    """
+
+    transpose: tuple[int, ...]
+    spacing: tuple[float, ...]
+    normalisations: tuple[ImageNormalization, ...]
+    image_resampling: Mapping[str, Any]
+    logit_resampling: Mapping[str, Any]
+
+    @classmethod
+    def from_plans(cls, plans: Mapping[str, Any], configuration: Mapping[str, Any]) -> "Preprocessing":
+        """Reads the part of an nnU-Net plans file that concerns preprocessing.
+
+        Args:
+            plans: the whole file.
+            configuration: the entry of plans["configurations"] to use.
+
+        Raises:
+            KeyError, TypeError, ValueError: the plans lack something or ask for what is not supported.
+        """
+        for key in ("resampling_fn_data", "resampling_fn_probabilities"):
+            if configuration[key] != NNUNET_FUNCTION:
+                raise ValueError(f"{key} is {configuration[key]!r}, supported is {NNUNET_FUNCTION}")
+        transpose = tuple(plans["transpose_forward"])
+        if sorted(transpose) != [0, 1, 2]:
+            raise ValueError(f"transpose_forward is {list(transpose)}, expected an order of 0, 1, 2")
+        spacing = tuple(float(value) for value in configuration["spacing"])
+        if len(spacing) != 3 or not all(value > 0 for value in spacing):
+            raise ValueError(f"spacing is {list(spacing)}, expected three positive numbers")
+        schemes = configuration["normalization_schemes"]
+        masked = configuration["use_mask_for_norm"]
+        intensities = plans["foreground_intensity_properties_per_channel"]
+        normalisations = []
+        for channel, (scheme, mask) in enumerate(zip(schemes, masked, strict=True)):
+            found = getattr(default_normalization_schemes, scheme, None)
+            if not (isinstance(found, type) and issubclass(found, ImageNormalization)):
+                raise ValueError(f"normalization scheme {scheme!r} is not one of nnU-Net's")
+            normalisations.append(found(use_mask_for_norm=mask, intensityproperties=intensities[str(channel)]))
+        return cls(
+            transpose=transpose,
+            spacing=spacing,
+            normalisations=tuple(normalisations),
+            image_resampling=dict(configuration["resampling_fn_data_kwargs"]),
+            logit_resampling=dict(configuration["resampling_fn_probabilities_kwargs"]),
+        )
+
+    def to_network(self, image: np.ndarray, spacing_zyx: Sequence[float]) -> tuple[np.ndarray, NetworkGrid]:
+        """Transposes, crops to non-zero, normalises and resamples.
+
+        Args:
+            image: float32 of shape (channel, z, y, x), CT in HU and PET in SUV; left as it is.
+            spacing_zyx: its spacing, mm.
+
+        Returns:
+            float32 array of shape (channel, *grid.shape) and the grid it is on.
+        """
+        order = self.transpose
+        transposed = image.transpose(0, *(axis + 1 for axis in order))
+        nonzero = (transposed != 0).any(axis=0)
+        box = _box(nonzero)
+        cropped = transposed[:, *box]
+        outside = None
+        if any(normalisation.use_mask_for_norm for normalisation in self.normalisations):
+            outside = ndimage.binary_fill_holes(nonzero[box]).astype(np.int8) - 1
+        image_spacing = tuple(float(spacing_zyx[axis]) for axis in order)
+        sizes = zip(cropped.shape[1:], image_spacing, self.spacing, strict=True)
+        grid = NetworkGrid(
+            transpose=order,
+            image_shape=image.shape[1:],
+            crop_start=tuple(side.start for side in box),
+            cropped_shape=cropped.shape[1:],
+            shape=tuple(max(1, round(old / new * size)) for size, old, new in sizes),
+            image_spacing=image_spacing,
+            spacing=self.spacing,
+        )
+        result = np.empty((len(self.normalisations), *grid.shape), dtype=np.float32)
+        for channel, normalisation in enumerate(self.normalisations):
+            # the copy keeps nnU-Net's in-place arithmetic off the caller's image
+            normalised = normalisation.run(cropped[channel].astype(np.float32, copy=True), outside)
+            result[channel] = resample(normalised, grid.shape, image_spacing, self.spacing, self.image_resampling)
+        return result, grid
+
+    def to_image(self, logit: np.ndarray, grid: NetworkGrid) -> np.ndarray:
+        """The way back: resamples a network's output to the cropped box and puts the box back into the image.
+
+        Args:
+            logit: float32 of shape grid.shape.
+            grid: as `to_network` returned it.
+
+        Returns:
+            float32 array of shape grid.image_shape (z, y, x), minus infinity where the image was cropped away.
+        """
+        resampled = resample(logit, grid.cropped_shape, grid.spacing, grid.image_spacing, self.logit_resampling)
+        result = np.full(grid.image_shape, -np.inf, dtype=np.float32)
+        box = tuple(slice(start, start + size) for start, size in zip(grid.crop_start, grid.cropped_shape, strict=True))
+        result.transpose(grid.transpose)[box] = resampled
+        return result
+
+
+def _box(mask: np.ndarray) -> tuple[slice, ...]:
+    """The smallest box round what is true; everything where nothing is."""
+    found: list[tuple[slice, ...]] = ndimage.find_objects(mask.view(np.uint8))
+    return found[0] if found else tuple(slice(0, size) for size in mask.shape)

@@ -1,0 +1,1 @@
+"""Reports on a mask: pictures of a case, its lesions and its clicks."""

@@ -1,0 +1,1 @@
+"""A session: one open case, predicted for any list of clicks."""

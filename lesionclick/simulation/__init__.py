@@ -1,0 +1,1 @@
+"""Simulated readers: where they click and scribble."""

@@ -1,0 +1,151 @@
+"""A model folder in nnU-Net's format with random weights: what training leaves behind, optimizer state included.
+
+python benchmarks/random_model.py full-size OUT [FOLDS]    the published architecture, 102.4 M parameters, patch 192^3
+python benchmarks/random_model.py small OUT [FOLDS]        0.15 M parameters, patch 64^3
+"""
+
+import copy
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
+from torch import nn
+
+ORGANS = 11  # classes of the organ heads, background included
+
+# arXiv 2508.21680 and the published plans: spacing, patch and network of the autoPET/CT IV ensemble
+FULL_SIZE: dict[str, Any] = {
+    "patch": (192, 192, 192),
+    "features": (32, 64, 128, 256, 320, 320),
+    "blocks": (1, 3, 4, 6, 6, 6),
+}
+
+SMALL: dict[str, Any] = {"patch": (64, 64, 64), "features": (8, 16, 32), "blocks": (1, 2, 2)}
+
+INTENSITIES = {
+    "0": {"mean": 107.7344, "std": 286.344, "percentile_00_5": -832.0627, "percentile_99_5": 1127.7585},
+    "1": {"mean": 7.0638, "std": 7.9604, "percentile_00_5": 1.0433, "percentile_99_5": 51.2112},
+}
+
+
+def make_plans(
+    patch: Sequence[int] = (16, 16, 16),
+    features: Sequence[int] = (4, 8),
+    blocks: Sequence[int] = (1, 1),
+    spacing: Sequence[float] = (3.0, 2.0364201, 2.0364201),
+    transpose: Sequence[int] = (0, 1, 2),
+) -> dict[str, Any]:
+    """A plans.json as nnU-Net 2.8 writes it, for a residual U-Net; patch and spacing (mm) in the network's axes."""
+    resampling = {"is_seg": False, "order_z": 0, "force_separate_z": None}
+    return {
+        "dataset_name": "Dataset999_Random",
+        "plans_name": "nnUNetResEncUNetLPlans",
+        "transpose_forward": list(transpose),
+        "transpose_backward": [list(transpose).index(axis) for axis in range(3)],
+        "configurations": {
+            "3d_fullres": {
+                "preprocessor_name": "DefaultPreprocessor",
+                "batch_size": 2,
+                "patch_size": list(patch),
+                "spacing": list(spacing),
+                "normalization_schemes": ["CTNormalization", "CTNormalization"],
+                "use_mask_for_norm": [False, False],
+                "resampling_fn_data": "resample_data_or_seg_to_shape",
+                "resampling_fn_data_kwargs": {**resampling, "order": 3},
+                "resampling_fn_seg": "resample_data_or_seg_to_shape",
+                "resampling_fn_seg_kwargs": {**resampling, "is_seg": True, "order": 1},
+                "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
+                "resampling_fn_probabilities_kwargs": {**resampling, "order": 1},
+                "architecture": {
+                    "network_class_name": "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet",
+                    "arch_kwargs": {
+                        "n_stages": len(features),
+                        "features_per_stage": list(features),
+                        "conv_op": "torch.nn.modules.conv.Conv3d",
+                        "kernel_sizes": [[3, 3, 3]] * len(features),
+                        "strides": [[1, 1, 1]] + [[2, 2, 2]] * (len(features) - 1),
+                        "n_blocks_per_stage": list(blocks),
+                        "n_conv_per_stage_decoder": [1] * (len(features) - 1),
+                        "conv_bias": True,
+                        "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+                        "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+                        "dropout_op": None,
+                        "dropout_op_kwargs": None,
+                        "nonlin": "torch.nn.LeakyReLU",
+                        "nonlin_kwargs": {"inplace": True},
+                    },
+                    "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+                },
+            }
+        },
+        "foreground_intensity_properties_per_channel": INTENSITIES,
+    }
+
+
+def write_model(
+    folder: Path,
+    plans: Mapping[str, Any],
+    folds: Sequence[int | str] = (0,),
+    channels: int = 4,
+    organ_heads: bool = True,
+    mirror_axes: Sequence[int] = (0, 1, 2),
+    seed: int = 0,
+) -> Path:
+    """Writes a model folder as nnU-Net v2 leaves it after training and returns it."""
+    folder.mkdir(parents=True)
+    labels = {"background": 0, "tumor": 1}
+    dataset = {"channel_names": {"0": "CT", "1": "PET"}, "labels": labels, "file_ending": ".nii.gz"}
+    (folder / "plans.json").write_text(json.dumps(plans, indent=1))
+    (folder / "dataset.json").write_text(json.dumps(dataset, indent=1))
+    generator = torch.Generator().manual_seed(seed)
+    for fold in folds:
+        network = _random_network(plans, channels, organ_heads, generator)
+        optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.99, nesterov=True)
+        for parameter in network.parameters():
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        path = folder / f"fold_{fold}" / "checkpoint_final.pth"
+        path.parent.mkdir()
+        checkpoint = {
+            "network_weights": network.state_dict(),
+            "optimizer_state": optimizer.state_dict(),
+            "grad_scaler_state": None,
+            "logging": {"mean_fg_dice": [np.float64(0.5)], "train_losses": [np.float32(0.5)], "lrs": [1e-3]},
+            "_best_ema": np.float64(0.5),
+            "current_epoch": 1000,
+            "init_args": {"plans": plans, "configuration": "3d_fullres", "fold": fold, "device": torch.device("cpu")},
+            "trainer_name": "nnUNetTrainer",
+            "inference_allowed_mirroring_axes": tuple(mirror_axes) or None,
+        }
+        torch.save(checkpoint, path)
+    return folder
+
+
+def _random_network(
+    plans: Mapping[str, Any], channels: int, organ_heads: bool, generator: torch.Generator
+) -> ResidualEncoderUNet:
+    arguments = copy.deepcopy(plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"])
+    arguments.update(conv_op=nn.Conv3d, norm_op=nn.InstanceNorm3d, nonlin=nn.LeakyReLU)
+    network = ResidualEncoderUNet(input_channels=channels, num_classes=2, deep_supervision=True, **arguments)
+    if organ_heads:
+        network.decoder.organ_seg_layers = nn.ModuleList(
+            nn.Conv3d(head.in_channels, ORGANS, 1) for head in network.decoder.seg_layers
+        )
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, (2 / parameter[0].numel()) ** 0.5, generator=generator)
+            elif "norm.weight" not in name:
+                parameter.normal_(0, 0.1, generator=generator)
+    return network
+
+
+if __name__ == "__main__":
+    size, out, *count = sys.argv[1:]
+    write_model(
+        Path(out), make_plans(**{"full-size": FULL_SIZE, "small": SMALL}[size]), range(int((count or ["1"])[0]))
+    )

@@ -1,0 +1,110 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from conftest import ROOT, process
+
+from lesionclick.cli.main import main
+
+
+def read(path: Path) -> np.ndarray:
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
+def test_options_come_from_the_environment(case_folder: Path, model_folder: Path, tmp_path: Path) -> None:
+    by_option = process("--input", case_folder, "--output", tmp_path / "a", "--model", model_folder, "--no-mirroring")
+    by_variable = process(
+        LESIONCLICK_INPUT=str(case_folder),
+        LESIONCLICK_OUTPUT=str(tmp_path / "b"),
+        LESIONCLICK_MODEL=str(model_folder),
+        LESIONCLICK_DEVICE="cpu",
+        LESIONCLICK_MIRRORING="false",
+        LESIONCLICK_TIME_LIMIT="600",
+        LESIONCLICK_PROBABILITIES=str(tmp_path / "p.npz"),
+    )
+    mask = "images/tumor-lesion-segmentation/case.mha"
+    assert (by_option.returncode, by_option.stdout) == (0, f"{tmp_path / 'a' / mask}\n"), by_option.stderr
+    assert (by_variable.returncode, by_variable.stdout) == (0, f"{tmp_path / 'b' / mask}\n"), by_variable.stderr
+    np.testing.assert_array_equal(read(tmp_path / "a" / mask), read(tmp_path / "b" / mask))
+    with np.load(tmp_path / "p.npz") as stored:
+        assert stored["foreground"].shape == (18, 20, 22)
+    for stage in ("reading the case", "checking the model", "preprocessing", "prediction", "writing"):
+        assert f"INFO {stage}: " in by_option.stderr
+    assert "%|" not in by_option.stderr  # no progress bar where stderr is no terminal
+
+
+def test_bundled_model_is_the_default(case_folder: Path, tmp_path: Path) -> None:
+    done = process("--input", case_folder, "--output", tmp_path / "output", "--no-mirroring")
+    assert done.returncode == 0, done.stderr
+    assert f"model: {ROOT / 'resources' / 'model'}" in done.stderr
+
+
+def test_short_time_limit_still_gives_a_mask_and_says_what_is_in_it(
+    case_folder: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    done = process("--input", case_folder, "--output", tmp_path, "--model", model_folder, "--time-limit", "0.1")
+    assert done.returncode == 0
+    assert "WARNING time limit: the result holds 1 of 16 passes (1 of 2 networks)" in done.stderr
+    assert "WARNING time limit: 0.1 s were too short, this took " in done.stderr
+    assert read(Path(done.stdout.strip())).shape == (18, 20, 22)
+
+
+def test_missing_model_is_one_sentence(case_folder: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
+    output = tmp_path / "output"
+    sentence = refused("predict", "--input", case_folder, "--output", output, "--model", tmp_path / "nowhere")
+    assert sentence == f"{tmp_path / 'nowhere'}: the model folder is missing"
+    assert not output.exists()
+
+
+def test_output_that_cannot_be_written_is_one_sentence(
+    case_folder: Path, model_folder: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    sentence = refused("predict", "--input", case_folder, "--output", blocked, "--model", model_folder)
+    assert sentence.endswith(f"cannot be written, {blocked} is not a writable folder")
+    assert blocked.read_text() == "in the way"
+
+
+def test_process_reports_an_unexpected_error_with_a_traceback(tmp_path: Path, case_folder: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import lesionclick.case\n"
+        "def read(folder): raise RuntimeError('a bug')\n"
+        "lesionclick.case.Case.read = staticmethod(read)\n"
+    )
+    done = process("--input", case_folder, "--output", tmp_path / "output", PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.rstrip().endswith("RuntimeError: a bug")
+    assert not (tmp_path / "output").exists()
+
+
+def test_process_refuses_bad_input_with_exit_code_2(tmp_path: Path) -> None:
+    done = process("--input", tmp_path, "--output", tmp_path / "output")
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tmp_path}/images/ct: the folder is missing, expected one .mha image in it\n"
+    assert not (tmp_path / "output").exists()
+
+
+def test_rerun_replaces_the_mask(case_folder: Path, model_folder: Path, tmp_path: Path) -> None:
+    arguments = ["predict", "--input", str(case_folder), "--output", str(tmp_path / "o"), "--model", str(model_folder)]
+    target = tmp_path / "o" / "images" / "tumor-lesion-segmentation" / "case.mha"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(b"old")
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--no-mirroring"])
+    assert stopped.value.code == 0
+    assert read(target).shape == (18, 20, 22)
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_check_and_pack_print_what_the_model_is(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["check", str(model_folder)], ["pack", str(model_folder), str(tmp_path / "packed")]):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 0
+        assert "16 x 16 x 16 voxels" in capsys.readouterr().out

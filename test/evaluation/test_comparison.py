@@ -1,0 +1,113 @@
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from lesionclick.cli.main import main
+from lesionclick.errors import CaseError
+from lesionclick.evaluation.comparison import compare
+from lesionclick.evaluation.table import Row, Table
+
+STEPS = (0, 3, 7, 10)
+
+
+def write(folder: Path, dice: dict[str, float], steps: Sequence[int] = STEPS, step_name: str = "clicks") -> Path:
+    """Results in which every case gains 0.01 Dice a step's number."""
+    rows = [
+        Row(case, "fdg", step, "official", step, step, start + step / 100, 2.0, 4.0, 1, 0, 0, 1.0)
+        for case, start in dice.items()
+        for step in steps
+    ]
+    folder.mkdir(parents=True)
+    Table(step_name, tuple(rows)).write(folder / "cases.csv")
+    return folder
+
+
+def lines(text: str, title: str) -> dict[str, list[str]]:
+    part = text.split(f"## {title}\n")[1].split("\n## ")[0]
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("|")
+    ]
+    return {first: rest for first, *rest in cells}
+
+
+def test_differences_are_paired_over_common_cases(tmp_path: Path) -> None:
+    first = write(tmp_path / "a", {"x": 0.1, "y": 0.5, "z": 0.9, "empty": math.nan})
+    second = write(tmp_path / "b", {"other": 0.0, "empty": math.nan, "y": 0.7, "x": 0.3})
+    text = compare([first, second])
+    assert text.startswith("# a, b\n\n3 cases common to all.\n")
+    found = lines(text, "Dice")
+    assert found["clicks a label"] == ["a", "b", "b - a"]
+    one, two, difference = found["3"]
+    assert one.startswith("0.330 [0.130, 0.530]")
+    assert two.startswith("0.530 [")
+    assert difference == "+0.200 [+0.200, +0.200]"  # every case gains as much, however far apart the cases are
+    area = (0.3 + 0.33) / 2 + (0.33 + 0.37) / 2 + (0.37 + 0.4) / 2
+    assert float(re.split(" ", found["AUC 0, 3, 7, 10"][0])[0]) == pytest.approx(area, abs=1e-3)
+    assert lines(text, "FPvol, ml")["0"] == ["2.00 [2.00, 2.00]", "2.00 [2.00, 2.00]", "+0.00 [+0.00, +0.00]"]
+
+
+def test_the_first_stays_the_reference_of_many(tmp_path: Path) -> None:
+    folders = [
+        write(tmp_path / name / "run", {"x": start, "y": start}) for name, start in (("a", 0.5), ("b", 0.4), ("c", 0.7))
+    ]
+    found = lines(compare(folders), "Dice")
+    assert found["clicks a label"][3:] == [f"{folder} - {folders[0]}" for folder in folders[1:]]
+    assert [cell.split(" ")[0] for cell in found["0"]] == ["0.500", "0.400", "0.700", "-0.100", "+0.200"]
+
+
+def test_what_cannot_be_compared_is_one_sentence(tmp_path: Path) -> None:
+    first = write(tmp_path / "a", {"x": 0.1})
+    with pytest.raises(CaseError, match=r"b: has clicks 0-10, expected clicks 0, 3, 7, 10 as in .*a$"):
+        compare([first, write(tmp_path / "b", {"x": 0.1}, range(11))])
+    with pytest.raises(CaseError, match="c: has round 0, 3, 7, 10, expected clicks 0, 3, 7, 10 as in"):
+        compare([first, write(tmp_path / "c", {"x": 0.1}, step_name="round")])
+    with pytest.raises(CaseError, match=r"a, .*d: have no case in common"):
+        compare([first, write(tmp_path / "d", {"y": 0.1})])
+    with pytest.raises(CaseError, match=r"nowhere/cases\.csv: the file is missing"):
+        compare([first, tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "",
+        lambda text: "a,b\n1,2\n",
+        lambda text: text.replace("0.13", "high"),
+        lambda text: text.rsplit("\n", 2)[0] + "\n",  # the last step of the last case
+        lambda text: text.replace(",clicks,", ",lesions,"),
+    ],
+)
+def test_damaged_table_is_refused(change: Callable[[str], str], tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", {"x": 0.1, "y": 0.2})
+    path = folder / "cases.csv"
+    path.write_text(change(path.read_text()))
+    with pytest.raises(CaseError, match=r"cases\.csv: is not what `lesionclick evaluate` writes"):
+        Table.read(path)
+
+
+def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", {"x": 1 / 3, "a, b": 0.1}) / "cases.csv"
+    table = Table.read(path)
+    assert table.rows[0].dice == 1 / 3
+    table.write(tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [str(write(tmp_path / name, {"x": 0.1, "y": 0.2})) for name in ("a", "b")]
+
+    def run(*arguments: str) -> tuple[object, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main(["compare", *arguments])
+        captured = capsys.readouterr()
+        return stopped.value.code, captured.out, captured.err
+
+    code, printed, _ = run(*folders)
+    assert (code, printed) == (0, compare([Path(folder) for folder in folders]))
+    target = tmp_path / "new" / "comparison.md"
+    assert run(*folders, "--out", str(target))[:2] == (0, f"{target}\n")
+    assert target.read_text() == printed
+    assert run(folders[0])[0] == 2

@@ -1,0 +1,1 @@
+"""Augmentation online: clicks and PET/CT misalignment."""

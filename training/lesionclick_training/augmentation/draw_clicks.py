@@ -1,0 +1,75 @@
+"""The last step of augmentation: clicks drawn in a training patch, as two more channels of its image."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from batchgeneratorsv2.transforms.base.basic_transform import ImageOnlyTransform
+
+from lesionclick.model.encoding import EDTEncoding, Encoding
+from lesionclick.simulation.official_clicks import challenge_background_clicks, challenge_tumor_clicks
+from lesionclick_training.augmentation.custom_clicks import custom_background_clicks, custom_tumor_clicks
+
+OFFSET = 3  # voxels an axis by which a click in training is moved at most (arXiv 2508.21680)
+
+PUBLISHED_ENCODING = EDTEncoding(radius=2)
+
+
+class DrawClicks(ImageOnlyTransform):
+    """Appends the maps of foreground and background clicks to a patch.
+
+    It stands after all augmentation of the image, so that clicks are as sharp as in use, and before the labels -1
+    (outside of the image) become 0 and before the segmentation is downsampled for deep supervision.
+
+    Takes an image of shape (2, z, y, x), CT and normalised PET, and a segmentation of shape (any, z, y, x) with the
+    lesions in channel 0: 1 lesion, 0 none, -1 outside of the image. Gives an image of shape (4, z, y, x); the
+    segmentation stays.
+
+    A patch holds normalised and augmented PET, where 0 is nothing special: uptake is therefore counted from the
+    patch's lowest value, and as none where the label is -1, which leaves percentiles as they are. Random choices come
+    from numpy's global state, which nnU-Net seeds in each worker (torch's it leaves the same in all).
+    """
+
+    def __init__(
+        self, encoding: Encoding = PUBLISHED_ENCODING, custom_probability: float = 0.2, most: int = 10
+    ) -> None:
+        """How clicks look, how often the custom scheme places them, and how many of a label there are at most."""
+        super().__init__()
+        self.encoding = encoding
+        self.custom_probability = custom_probability
+        self.most = most
+
+    def get_parameters(self, **data_dict: Any) -> dict[str, np.ndarray]:
+        """Draws clicks: `tumor` and `background`, int64 arrays of shape (clicks, 3), z, y, x in the patch."""
+        generator = np.random.default_rng(np.random.randint(2**32, size=4, dtype=np.uint32))
+        tumor_count = draw_count(generator, self.most)
+        background_count = draw_count(generator, self.most)
+        labels = data_dict["segmentation"][0].numpy()
+        lesion = labels > 0
+        uptake = _uptake(data_dict["image"][1].numpy(), outside=labels < 0)
+        if generator.random() < self.custom_probability:
+            return {
+                "tumor": custom_tumor_clicks(lesion, tumor_count, generator, OFFSET),
+                "background": custom_background_clicks(uptake, lesion, background_count, generator),
+            }
+        return {
+            "tumor": challenge_tumor_clicks(lesion, tumor_count, generator, OFFSET),
+            "background": challenge_background_clicks(uptake, lesion, background_count, generator, OFFSET),
+        }
+
+    def _apply_to_image(self, img: torch.Tensor, **params: np.ndarray) -> torch.Tensor:
+        maps = [self.encoding.encode(params[label], img.shape[1:]) for label in ("tumor", "background")]
+        return torch.cat([img, *(torch.from_numpy(encoded)[None] for encoded in maps)])
+
+
+def draw_count(generator: np.random.Generator, most: int = 10) -> int:
+    """How many clicks of one label a training sample gets: k of 0 to `most`, p(k) proportional to log(most + 2 - k)."""
+    weights = np.log(most + 2.0 - np.arange(most + 1))
+    return int(generator.choice(most + 1, p=weights / weights.sum()))
+
+
+def _uptake(normalised_pet: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """PET with its lowest value, and all that is outside of the image, at 0."""
+    uptake = normalised_pet - normalised_pet.min()
+    uptake[outside] = 0
+    return uptake

@@ -1,0 +1,84 @@
+"""A DICOM study with a CT series, a PET series and segmentations (TCGA-LUAD, NSCLC Radiogenomics) -> a case of ours.
+
+Everything ends up on the PET's grid: the CT (HU) resampled linearly, the DICOM SEG by nearest neighbour. PET in Bq/ml
+becomes body-weight SUV from the headers, as the Quantitative Imaging Biomarkers Alliance's vendor-neutral recipe for
+SUV has it (FDG-PET/CT profile): SUV = activity concentration * body weight / dose, the dose decayed from its
+administration to the time that the scanner corrected its image to.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lesionclick.dicom.fields import text_of
+from lesionclick.dicom.segmentation import choose_segments, read_lesions
+from lesionclick.dicom.series import (
+    choose_series,
+    find_series,
+    load_slices,
+    read_ct,
+    require_frame_of_reference,
+    slice_spacing,
+)
+from lesionclick.dicom.suv import read_suv
+from lesionclick.errors import CaseError
+from lesionclick_training.data.images import resample_ct
+from lesionclick_training.data.nnunet_layout import adding_cases, stack_label, write_case
+from lesionclick_training.data.organs import read_organs
+
+
+def convert_dicom(
+    study: Path,
+    dataset: Path,
+    name: str | None = None,
+    ct_series: str | None = None,
+    pet_series: str | None = None,
+    segments: Sequence[str] = (),
+    without_lesions: bool = False,
+    organs: Path | None = None,
+) -> str:
+    """Adds one study to a dataset, which is made where it is missing.
+
+    Args:
+        study: the folder, searched through all its subfolders; files that are not DICOM are passed over.
+        dataset: the folder DatasetXXX_Name.
+        name: of the case; by default that of the study's folder.
+        ct_series: SeriesInstanceUID of the CT, needed where the study has several.
+        pet_series: that of the PET, likewise.
+        segments: labels of the segments that are lesions, * and ? allowed; needed where there are several segments.
+        without_lesions: says that the study is free of lesions; needed where it has no segmentation.
+        organs: an organ label as `organs.write_organs` writes it, on any grid (that of the CT, say).
+
+    Returns:
+        The case's name.
+
+    Raises:
+        CaseError: the study is incomplete, ambiguous or contradicts itself, or the dataset has such a case; nothing is
+            added then.
+    """
+    name = study.resolve().name if name is None else name
+    if not name or Path(name).name != name:
+        raise CaseError(f"{name!r} cannot name a case, expected a plain name without folders")
+    found = find_series(study)
+    pet_slices = load_slices(choose_series(study, found, "PT", pet_series))
+    ct_slices = load_slices(choose_series(study, found, "CT", ct_series))
+    pet = read_suv(pet_slices)
+    frame_of_reference = text_of(pet_slices[0], "FrameOfReferenceUID")
+    require_frame_of_reference(ct_slices[0], frame_of_reference)
+    ct = resample_ct(read_ct(ct_slices), pet)
+    segmentations = [path for series in found if series.modality == "SEG" for path in series.paths]
+    if without_lesions and segmentations:
+        raise CaseError(f"{segmentations[0]}: a segmentation in a study that was said to be without lesions")
+    if without_lesions:
+        lesion = np.zeros(pet.GetSize()[::-1], dtype=np.uint8)
+    else:
+        spacings = {
+            text_of(slices[0], "SeriesInstanceUID"): slice_spacing(slices) for slices in (ct_slices, pet_slices)
+        }
+        chosen = choose_segments(study, segmentations, segments)
+        lesion = read_lesions(chosen, pet, frame_of_reference, spacings)
+    organ = None if organs is None else read_organs(organs, pet)
+    with adding_cases(dataset) as staged:
+        write_case(staged, name, ct, pet, stack_label(lesion, organ))
+    return name

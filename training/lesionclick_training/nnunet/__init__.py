@@ -1,0 +1,1 @@
+"""nnU-Net's extension points: trainer, settings, plans, pretrained weights, the workspace."""

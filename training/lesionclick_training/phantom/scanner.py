@@ -1,0 +1,152 @@
+"""Scanner: what CT and PET make of a phantom's anatomy and uptake."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from lesionclick_training.phantom.anatomy import Anatomy
+from lesionclick_training.phantom.foci import Focus
+from lesionclick_training.phantom.organs import AIR_HU, FAT_HU
+from lesionclick_training.phantom.population import Population, draw
+from lesionclick_training.phantom.shapes import Grid, Waves, coverage
+from lesionclick_training.phantom.uptake import Uptake
+
+_FWHM_PER_SIGMA = 2.3548
+
+_CT_BLUR_MM = 1.0
+"""Standard deviation of the CT's point spread."""
+
+_RING_MM = (2.0, 12.0)
+"""How far from a focus the tissue around it is looked at."""
+
+
+@dataclass(frozen=True)
+class _Tissue:
+    """A patient without foci on a grid: HU, SUV, organ class, and signed distance to the skin in mm."""
+
+    ct: np.ndarray
+    suv: np.ndarray
+    organ: np.ndarray
+    skin: np.ndarray
+
+
+def paint_tissue(anatomy: Anatomy, uptake: Uptake, grid: Grid) -> _Tissue:
+    """Paints table, body and structures one over the other, with the edges that partly filled voxels have."""
+    standard = grid.scaled(1 / np.array(anatomy.patient.scale_zyx))
+    width = float(np.mean(standard.spacing_zyx))
+    skin = anatomy.body.distance(*standard.points()).astype(np.float32)
+    inside = coverage(skin, width)
+    ct = _air_and_table(anatomy.patient.back, standard)
+    ct += inside * (np.float32(FAT_HU) - ct)
+    suv = inside * np.float32(uptake.of("fat"))
+    organ = np.zeros(grid.shape_zyx, dtype=np.uint8)
+    for structure in anatomy.structures:
+        for solid, level in zip(structure.solids, uptake.of_solids(structure), strict=True):
+            box = standard.box(solid.low, solid.high, width / 2)
+            share = np.minimum(coverage(solid.distance(*standard.points(box)), width), inside[box])
+            ct[box] += share * (np.float32(structure.hu) - ct[box])
+            suv[box] += share * (np.float32(level) - suv[box])
+            organ[box][share > 0.5] = structure.organ
+    return _Tissue(ct, suv, organ, skin)
+
+
+def _air_and_table(back: float, standard: Grid) -> np.ndarray:
+    """A CT without a patient: air, a thin mattress at a level of y, and a hollow table top curved below it."""
+    _, y, x = standard.points()
+    width = standard.spacing_zyx[1]
+    half_width, wall = 215.0, 2.5
+    mattress = np.maximum(np.maximum(back - y, y - back - 10), np.abs(x) - (half_width - 20))
+    lower = back + 16 + 38 * (1 - (x / half_width) ** 2)
+    shell = np.abs(np.maximum(np.maximum(back + 12 - y, y - lower), np.abs(x) - half_width)) - wall
+    ct = np.full(standard.shape_zyx, AIR_HU, dtype=np.float32)
+    for distance, hu in ((mattress, -930.0), (shell, -350.0)):
+        ct += coverage(distance, width) * (np.float32(hu) - ct)
+    return ct
+
+
+def scan_ct(
+    rng: np.random.Generator, tissue: _Tissue, foci: Sequence[Focus], grid: Grid, population: Population
+) -> np.ndarray:
+    """The CT in HU: tissue with its texture, foci, blur, and noise that grows with the depth in the body."""
+    noise_hu = draw(rng, population.ct_noise_hu)
+    texture = Waves(rng, wavelength=28.0, deviation=4.0)(*grid.points())
+    ct = tissue.ct + np.where((tissue.ct > -200) & (tissue.skin < 0), texture, 0)
+    width = float(np.mean(grid.spacing_zyx))
+    for focus in foci:
+        if focus.hu is not None:
+            box = grid.box(focus.solid.low, focus.solid.high, width / 2)
+            share = coverage(focus.solid.distance(*grid.points(box)), width)
+            ct[box] += share * (np.float32(focus.hu) - ct[box])
+    ct = ndimage.gaussian_filter(ct, [_CT_BLUR_MM / step for step in grid.spacing_zyx])
+    depth = np.clip(-tissue.skin, -1, 120)
+    ct += rng.normal(size=ct.shape).astype(np.float32) * noise_hu * np.where(depth < 0, 0.06, 0.4 + depth / 90)
+    return np.clip(ct, -1024, 3071).astype(np.float32)
+
+
+def scan_pet(
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    tissue: _Tissue,
+    foci: Sequence[Focus],
+    grid: Grid,
+    population: Population,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The PET in SUV, with breathing, foci, point spread and count noise; and the lesions as the PET shows them."""
+    shift, blur = draw(rng, population.breathing_shift_mm), draw(rng, population.breathing_blur_mm)
+    fwhm, noise = draw(rng, population.psf_fwhm_mm), draw(rng, population.pet_noise)
+    scale_z = anatomy.patient.scale_zyx[0]
+    z = grid.points()[0].ravel()
+    share = _breathing_share(z / scale_z)
+    suv = move_planes(tissue.suv, [shift * share / grid.spacing_zyx[0]])
+    lesion = np.zeros(grid.shape_zyx, dtype=np.uint8)
+    for focus in foci:
+        paint_focus(suv, lesion, focus, shift * float(_breathing_share(focus.centre[0] / scale_z)), grid)
+    suv = move_planes(suv, [phase * blur * share / grid.spacing_zyx[0] for phase in np.linspace(-0.5, 0.5, 7)])
+    sigmas = np.array([fwhm / _FWHM_PER_SIGMA / step for step in grid.spacing_zyx])
+    suv = ndimage.gaussian_filter(suv, sigmas)
+    grain = ndimage.gaussian_filter(rng.normal(size=suv.shape).astype(np.float32), 0.8 * sigmas)
+    grain /= grain.std()
+    # counts: variance as activity, and more of it where more tissue absorbs; equal to `noise` at SUV 2 and 60 mm
+    absorbed = np.exp((np.clip(-tissue.skin, 0, 130) - 60) / 140)
+    suv += grain * noise * np.sqrt(2 * suv + 0.01) * absorbed
+    return np.maximum(suv, 0).astype(np.float32), lesion
+
+
+def paint_focus(suv: np.ndarray, lesion: np.ndarray, focus: Focus, up: float, grid: Grid) -> None:
+    """Puts a focus that breathing has moved up by some mm into the PET and, if it is a lesion, into the label."""
+    solid = focus.solid.moved((up, 0.0, 0.0))
+    box = grid.box(solid.low, solid.high, _RING_MM[1])
+    if any(part.start == part.stop for part in box):
+        return
+    points = grid.points(box)
+    distance = solid.distance(*points)
+    around = suv[box][(distance > _RING_MM[0]) & (distance < _RING_MM[1])]
+    level = focus.suv(float(np.median(around)) if around.size else 0.0)
+    share = coverage(distance, float(np.mean(grid.spacing_zyx)))
+    suv[box] += share * (np.float32(level) * (1 + focus.texture(*points)) - suv[box])
+    if focus.lesion:
+        lesion[box][distance < 0] = 1
+        middle = np.round((focus.centre + np.array((up, 0, 0)) - grid.origin_zyx) / grid.spacing_zyx).astype(int)
+        if np.all((middle >= 0) & (middle < grid.shape_zyx)):
+            lesion[tuple(middle)] = 1  # one smaller than a voxel may hold no voxel's middle
+
+
+def _breathing_share(standard_z: np.ndarray | float) -> np.ndarray:
+    """How much of the diaphragm's movement a level takes part in: none at apex and pelvis, all at the domes."""
+    return np.asarray(np.interp(standard_z, [960, 1090, 1230, 1400], [0.0, 0.8, 1.0, 0.0]))
+
+
+def move_planes(volume: np.ndarray, shifts: Sequence[np.ndarray]) -> np.ndarray:
+    """A volume with its planes moved up by a number of planes each; the mean over several such movements."""
+    count = len(volume)
+    matrix = np.zeros((count, count), dtype=np.float32)
+    planes = np.arange(count)
+    for shift in shifts:
+        source = np.clip(planes - shift, 0, count - 1)
+        lower = np.floor(source).astype(int)
+        rest = (source - lower).astype(np.float32)
+        matrix[planes, lower] += (1 - rest) / len(shifts)
+        matrix[planes, np.minimum(lower + 1, count - 1)] += rest / len(shifts)
+    return (matrix @ volume.reshape(count, -1)).reshape(volume.shape)

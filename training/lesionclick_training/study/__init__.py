@@ -1,0 +1,1 @@
+"""Studies: validation with clicks, and the paper's table in kind."""
