@@ -13,6 +13,7 @@ from lesionclick.cli.options import (
     FieldOfViewOption,
     MirroringOption,
     ModelOption,
+    NetworksOption,
     PrecisionOption,
 )
 from lesionclick.evaluation.comparison import compare
@@ -22,7 +23,7 @@ from lesionclick.evaluation.runner import evaluate_dataset
 from lesionclick.files import replacing
 from lesionclick.inference.backend import Backend, Precision
 from lesionclick.inference.ensemble import Ensemble
-from lesionclick.session.session import FieldOfView
+from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring, Networks
 from lesionclick.simulation.corrections import Interaction
 from lesionclick.simulation.scribbles import Scribble
 
@@ -47,7 +48,8 @@ def evaluate_command(
     backend: BackendOption = Backend.auto,
     precision: PrecisionOption = Precision.auto,
     field_of_view: FieldOfViewOption = FieldOfView.body,
-    mirroring: MirroringOption = True,
+    mirroring: MirroringOption = Mirroring.none,
+    networks: NetworksOption = Networks.all,
 ) -> None:
     """Evaluates a model over clicks or rounds of corrections: tables, intervals and figures.
 
@@ -57,7 +59,7 @@ def evaluate_command(
     steps = parse_steps(clicks) if interaction == Interaction.official else tuple(range(rounds + 1))
     cases = Dataset.find(dataset)
     ensemble = Ensemble.load(model, device, backend=backend, precision=precision)
-    protocol = Protocol(steps, interaction, scribble, field_of_view, mirroring, seed)
+    protocol = Protocol(steps, interaction, scribble, InferenceSettings(field_of_view, mirroring, networks), seed)
     failures = evaluate_dataset(ensemble, cases, protocol, out, keep_masks=keep_masks)
     typer.echo((out / SUMMARY_MARKDOWN).read_text(), nl=False)
     if failures:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lesionclick.inference.backend import Backend, Precision
-from lesionclick.session.session import FieldOfView
+from lesionclick.inference.settings import FieldOfView, Mirroring, Networks
 
 ModelOption = Annotated[Path, typer.Option(envvar="LESIONCLICK_MODEL", help="A model folder.")]
 
@@ -28,6 +28,17 @@ FieldOfViewOption = Annotated[
 ]
 
 MirroringOption = Annotated[
-    bool,
-    typer.Option(envvar="LESIONCLICK_MIRRORING", help="Average over mirrored inputs: better, up to 8 x slower."),
+    Mirroring,
+    typer.Option(
+        envvar="LESIONCLICK_MIRRORING",
+        help="Which tiles networks also see mirrored, up to 8 times as slow: none, those in which they may have found "
+        "something (adaptive), or all.",
+    ),
+]
+NetworksOption = Annotated[
+    Networks,
+    typer.Option(
+        envvar="LESIONCLICK_NETWORKS",
+        help="Which tiles all networks see: those in which the first few may have found something (adaptive), or all.",
+    ),
 ]

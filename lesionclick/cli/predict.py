@@ -16,13 +16,15 @@ from lesionclick.cli.options import (
     FieldOfViewOption,
     MirroringOption,
     ModelOption,
+    NetworksOption,
     PrecisionOption,
 )
 from lesionclick.files import require_writable
 from lesionclick.inference.backend import Backend, Precision
 from lesionclick.inference.ensemble import Ensemble
+from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring, Networks
 from lesionclick.log import stage
-from lesionclick.session.session import FieldOfView, Session
+from lesionclick.session.session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,8 @@ def predict_command(
     backend: BackendOption = Backend.auto,
     precision: PrecisionOption = Precision.auto,
     field_of_view: FieldOfViewOption = FieldOfView.body,
-    mirroring: MirroringOption = True,
+    mirroring: MirroringOption = Mirroring.none,
+    networks: NetworksOption = Networks.all,
     clicks: Annotated[bool, typer.Option(envvar="LESIONCLICK_CLICKS", help="Go by the case's clicks.")] = True,
     time_limit: Annotated[
         float | None,
@@ -63,10 +66,10 @@ def predict_command(
         logger.warning("model: %s", ensemble.model.description)
     logger.info("case: %s, %s voxels, %d clicks", case.name, case.geometry.size, len(case.clicks))
 
-    session = Session(ensemble, case, field_of_view)
+    session = Session(ensemble, case, InferenceSettings(field_of_view, mirroring, networks), tile_cache_bytes=0)
     way_in = time.monotonic() - log.STARTED
     deadline = None if time_limit is None else log.STARTED + time_limit - way_in - RESERVE_SECONDS
-    prediction = session.predict(None if clicks else (), mirroring=mirroring, deadline=deadline)
+    prediction = session.predict(None if clicks else (), deadline=deadline)
     with stage("writing"):
         if probabilities is not None:
             write_probabilities(prediction.probability, probabilities)

@@ -7,7 +7,7 @@ import numpy as np
 
 from lesionclick.case.clicks import Click
 from lesionclick.case.dataset import OFFICIAL_BUDGET, Truth
-from lesionclick.session.session import FieldOfView
+from lesionclick.inference.settings import InferenceSettings
 from lesionclick.simulation.corrections import Interaction, correct
 from lesionclick.simulation.scribbles import Scribble
 
@@ -20,16 +20,14 @@ class Protocol:
         steps: numbers of clicks a label or, with corrections, rounds; ascending. Round 0 has no clicks.
         interaction: where clicks come from.
         scribble: how scribbles run, for that interaction.
-        field_of_view: see `Session`.
-        mirroring: see `Ensemble.foreground_logit`.
+        inference: how networks look at a case.
         seed: of simulated clicks and random walks; the challenge's is 42.
     """
 
     steps: tuple[int, ...]
     interaction: Interaction = Interaction.official
     scribble: Scribble = Scribble.centerline
-    field_of_view: FieldOfView = FieldOfView.body
-    mirroring: bool = True
+    inference: InferenceSettings = InferenceSettings()
     seed: int = 42
 
     @property

@@ -5,6 +5,7 @@ case is complete), summary.json, summary.md, curve.png, worst.png, worst/ (masks
 last step) and, where asked for, masks/.
 """
 
+import dataclasses
 import json
 import logging
 import math
@@ -62,14 +63,14 @@ def evaluate_case(ensemble: Ensemble, truth: Truth, protocol: Protocol) -> Itera
     Raises:
         ModelError, DeviceError: see `Session.predict`.
     """
-    session = Session(ensemble, truth.case, protocol.field_of_view, remember=True)
+    session = Session(ensemble, truth.case, protocol.inference)
     clicks: tuple[Click, ...] = ()
     mask: np.ndarray | None = None
     for step in protocol.steps:
         before = clicks
         clicks = protocol.clicks(step, truth, before, mask) if ensemble.takes_clicks else ()
         if mask is None or clicks != before:
-            mask = session.predict(clicks, mirroring=protocol.mirroring).mask
+            mask = session.predict(clicks).mask
         yield Step(_score(truth, protocol, step, clicks, mask), clicks, mask)
 
 
@@ -179,8 +180,7 @@ def _settings(ensemble: Ensemble, dataset: Dataset, protocol: Protocol, keep_mas
         "interaction": protocol.interaction.value,
         "scribble": protocol.scribble.value if protocol.interaction == Interaction.scribbles else None,
         "steps": list(protocol.steps),
-        "field_of_view": protocol.field_of_view.value,
-        "mirroring": protocol.mirroring,
+        **dataclasses.asdict(protocol.inference),
         "seed": protocol.seed,
         "keep_masks": keep_masks,
     }

@@ -4,7 +4,6 @@ import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
@@ -14,21 +13,18 @@ from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click
 from lesionclick.inference.body import MARGIN_MM, TRUNK_MM, find_body
 from lesionclick.inference.ensemble import Ensemble, TileMemory
+from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring
 from lesionclick.inference.tiles import Region
 from lesionclick.log import stage
 from lesionclick.model.encoding import to_network_grid
 
 logger = logging.getLogger(__name__)
 
+TILE_CACHE_BYTES = 2 << 30
+"""How much a session keeps of what tiles gave, if nothing else is said."""
+
 MIRROR_ABOVE = 0.001
 """Lesion probability up to which the networks' mean without mirroring is left as it is."""
-
-
-class FieldOfView(StrEnum):
-    """Where networks look: at the body and round every click, mirrored only where they see something; or everywhere."""
-
-    body = "body"
-    full = "full"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,26 +52,35 @@ class Prediction:
 class Session:
     """A case opened with an ensemble, for any number of predictions."""
 
-    def __init__(self, ensemble: Ensemble, case: Case, field_of_view: str = "body", *, remember: bool = False) -> None:
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        case: Case,
+        settings: InferenceSettings = InferenceSettings(),
+        *,
+        tile_cache_bytes: int = TILE_CACHE_BYTES,
+    ) -> None:
         """Preprocesses the case's images.
 
         Args:
             ensemble: the networks.
             case: what to segment.
-            field_of_view: a name of `FieldOfView`.
-            remember: whether to keep what each tile gave, 4 bytes a voxel of every tile, so that a prediction computes
-                anew only the tiles that clicks touched since the last one.
+            settings: where networks look, how many, and mirrored how often.
+            tile_cache_bytes: how much of what tiles gave is kept, so that a prediction computes only tiles whose clicks
+                are new; 0 for nothing.
         """
         self.ensemble = ensemble
         self.case = case
-        self._memory = TileMemory() if remember else None
+        self.settings = settings
+        self._memory = TileMemory() if tile_cache_bytes else None
         with stage("preprocessing"):
             image = np.stack([case.ct_zyx, case.pet_zyx])
             self._image, self._grid = ensemble.model.preprocessing.to_network(image, case.geometry.spacing_zyx)
             self._body: np.ndarray | None = None
             self._mirror_above = 0.0
-            if FieldOfView(field_of_view) == FieldOfView.body:
+            if settings.field_of_view == FieldOfView.body:
                 self._body = find_body(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx, self._grid)
+            if settings.mirroring == Mirroring.adaptive:
                 self._mirror_above = MIRROR_ABOVE
 
     def channels(self, clicks: Iterable[Click]) -> np.ndarray:
@@ -91,14 +96,11 @@ class Session:
             maps.append(self.ensemble.model.encoding.encode(points, self._grid.shape))
         return np.concatenate([self._image, np.stack(maps)])
 
-    def predict(
-        self, clicks: Iterable[Click] | None = None, *, mirroring: bool = True, deadline: float | None = None
-    ) -> Prediction:
+    def predict(self, clicks: Iterable[Click] | None = None, *, deadline: float | None = None) -> Prediction:
         """Segments the case.
 
         Args:
             clicks: all clicks to go by; None for the case's own.
-            mirroring: see `Ensemble.foreground_logit`.
             deadline: see `Ensemble.foreground_logit`, on time.monotonic; the way back to the CT's grid comes after it.
 
         Raises:
@@ -110,7 +112,7 @@ class Session:
             logit = self.ensemble.foreground_logit(
                 channels,
                 region=self.region(clicks),
-                mirroring=mirroring,
+                mirroring=self.settings.mirroring != Mirroring.none,
                 mirror_above=self._mirror_above,
                 deadline=deadline,
                 memory=self._memory if deadline is None else None,
