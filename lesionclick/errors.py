@@ -1,4 +1,4 @@
-"""What a user can mend: one sentence each that names the thing, what is wrong with it and what was expected."""
+"""Errors that a user can put right: one sentence that names the file, what is wrong and what was expected."""
 
 
 class LesionClickError(Exception):

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and JSON read with one clear sentence where it is broken."""
+"""Files: written whole or not at all, and JSON read with one clear sentence where it cannot be read."""
 
 import contextlib
 import json
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lesionclick.errors import CaseError, ModelError
+from lesionclick.errors import CaseError, LesionClickError
 
 
 def require_writable(path: Path) -> None:
@@ -32,10 +32,35 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise CaseError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise CaseError(f"{path}: cannot be written: {describe_error(error)}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path, error: type[LesionClickError]) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: the file.
+        error: what to raise where it is missing, cannot be read or is not JSON; its sentence names the file.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise error(f"{path}: the file is missing") from None
+    except OSError as reason:
+        raise error(f"{path}: cannot be read: {describe_error(reason)}") from reason
+    except (ValueError, RecursionError) as reason:
+        raise error(f"{path}: not a JSON file: {reason}") from reason
+
+
+def read_json_object(path: Path, error: type[LesionClickError]) -> dict[str, Any]:
+    """The content of a JSON file that must hold an object; raises `error` as `read_json` does."""
+    content = read_json(path, error)
+    if not isinstance(content, dict):
+        raise error(f"{path}: expected a JSON object, found {short_json(content)}")
+    return content
 
 
 def short_json(value: Any) -> str:
@@ -44,13 +69,10 @@ def short_json(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: not a JSON file: {error}") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path}: expected a JSON object")
-    return content
+def describe_error(error: Exception) -> str:
+    """What went wrong, in a few words that end a sentence: for errors that look-ups and the system raise."""
+    if isinstance(error, KeyError):
+        return f"lacks the entry {error}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -10,6 +10,7 @@ from lesionclick.case.clicks import Click, read_clicks
 from lesionclick.case.geometry import Geometry, require_same_grid
 from lesionclick.case.images import read_image
 from lesionclick.errors import CaseError
+from lesionclick.files import describe_error
 
 CT_FOLDER = Path("images/ct")
 
@@ -84,7 +85,7 @@ def only_file(folder: Path) -> Path:
     except FileNotFoundError:
         raise CaseError(f"{folder}: the folder is missing, expected one .mha image in it") from None
     except OSError as error:
-        raise CaseError(f"{folder}: the folder cannot be read: {error.strerror}") from error
+        raise CaseError(f"{folder}: the folder cannot be read: {describe_error(error)}") from error
     if len(found) != 1:
         names = f" ({', '.join(entry.name for entry in found[:4])}{', ...' if len(found) > 4 else ''})" if found else ""
         raise CaseError(f"{folder}: holds {len(found)} files{names}, expected exactly one .mha image")

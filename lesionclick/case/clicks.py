@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lesionclick.errors import CaseError
-from lesionclick.files import short_json
+from lesionclick.files import read_json_object, short_json
 
 Label = Literal["tumor", "background"]
 
@@ -35,17 +35,9 @@ def read_clicks(path: Path, shape_zyx: Sequence[int]) -> tuple[Click, ...]:
     Raises:
         CaseError: the file is missing, is not such a JSON, or a point (named by its index) is not a voxel of the CT.
     """
-    try:
-        document = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise CaseError(f"{path}: the clicks file is missing (for no clicks, give a file with an empty list)") from None
-    except OSError as error:
-        raise CaseError(f"{path}: the clicks file cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CaseError(f"{path}: not a JSON file: {error}") from error
-
-    if not isinstance(document, dict):
-        raise CaseError(f"{path}: expected a JSON object with the key 'points', found {short_json(document)}")
+    if not path.exists():
+        raise CaseError(f"{path}: the clicks file is missing (for no clicks, give a file with an empty list)")
+    document = read_json_object(path, CaseError)
     if document.get("type") != "Multiple points":
         raise CaseError(f"{path}: 'type' is {short_json(document.get('type'))}, expected \"Multiple points\"")
     version = document.get("version")

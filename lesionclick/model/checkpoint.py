@@ -15,6 +15,7 @@ from numpy._core.multiarray import scalar
 from safetensors import SafetensorError, safe_open
 
 from lesionclick.errors import ModelError
+from lesionclick.files import describe_error
 from lesionclick.model import unet as network
 
 CHECKPOINT = "checkpoint_final.pth"
@@ -133,7 +134,3 @@ def _open_packed(path: Path) -> Any:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: is no safetensors file, or truncated or damaged") from error
-
-
-def describe_error(error: Exception) -> str:
-    return f"lacks the entry {error}" if isinstance(error, KeyError) else str(error)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lesionclick.errors import ModelError
+from lesionclick.files import describe_error
 
 SUMS = "SHA256SUMS"
 
@@ -17,7 +18,7 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"{path}: cannot be read: {describe_error(error)}") from error
 
 
 def verify_sums(folder: Path, used: Sequence[Path]) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from lesionclick.errors import ModelError
-from lesionclick.files import read_json_object
+from lesionclick.files import describe_error, read_json_object
 from lesionclick.model import unet as network
-from lesionclick.model.checkpoint import CHECKPOINT, PACKED, Fold, WeightsFile, describe_error
+from lesionclick.model.checkpoint import CHECKPOINT, PACKED, Fold, WeightsFile
 from lesionclick.model.checksums import verify_sums
 from lesionclick.model.encoding import EDTEncoding, Encoding, encoding_from_json
 from lesionclick.model.preprocessing import Preprocessing
@@ -61,8 +61,8 @@ class ModelFolder:
         folder = Path(folder)
         if not folder.is_dir():
             raise ModelError(f"{folder}: the model folder is missing")
-        plans = read_json_object(folder / "plans.json")
-        dataset = read_json_object(folder / "dataset.json")
+        plans = read_json_object(folder / "plans.json", ModelError)
+        dataset = read_json_object(folder / "dataset.json", ModelError)
         paths = _find_weights(folder)
         packed = [path for path in paths if path.name == PACKED]
         if packed:
@@ -100,7 +100,9 @@ class ModelFolder:
                 raise ModelError(f"{fold.path}: mirrors along the axes {fold.mirror_axes}, expected some of 0, 1, 2")
 
         prompt = folder / "prompt.json"
-        encoding = encoding_from_json(read_json_object(prompt), prompt) if prompt.exists() else EDTEncoding()
+        encoding = (
+            encoding_from_json(read_json_object(prompt, ModelError), prompt) if prompt.exists() else EDTEncoding()
+        )
         description = str(dataset.get("description", ""))
         parameters = sum(parameter.numel() for parameter in skeleton.parameters())
         return cls(folder, folds, channels, parameters, patch, architecture, preprocessing, encoding, description)

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from lesionclick.errors import ModelError
+from lesionclick.files import describe_error
 from lesionclick.model.checkpoint import CHECKPOINT, PACKED, Fold, WeightsFile
 from lesionclick.model.checksums import SUMS, sha256_of
 from lesionclick.model.folder import ModelFolder
@@ -45,7 +46,7 @@ def pack(folder: Path, out: Path, dtype: torch.dtype = torch.float16) -> ModelFo
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     except OSError as error:
-        raise ModelError(f"{out}: cannot be written: {error.strerror}") from error
+        raise ModelError(f"{out}: cannot be written: {describe_error(error)}") from error
     try:
         for name in ("plans.json", "dataset.json"):
             shutil.copyfile(model.path / name, temporary / name)
@@ -62,7 +63,7 @@ def pack(folder: Path, out: Path, dtype: torch.dtype = torch.float16) -> ModelFo
         temporary.chmod(0o755)
         temporary.rename(out)
     except OSError as error:
-        raise ModelError(f"{out}: cannot be written: {error.strerror}") from error
+        raise ModelError(f"{out}: cannot be written: {describe_error(error)}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return ModelFolder.read(out)

@@ -235,8 +235,8 @@ def _remove_folds(path: Path) -> None:
 
 CHECKPOINT = "fold_0/checkpoint_final.pth"
 BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
-    "no plans": ("plans.json", Path.unlink, "plans.json: cannot be read"),
-    "no dataset": ("dataset.json", Path.unlink, "dataset.json: cannot be read"),
+    "no plans": ("plans.json", Path.unlink, "plans.json: the file is missing"),
+    "no dataset": ("dataset.json", Path.unlink, "dataset.json: the file is missing"),
     "plans no JSON": ("plans.json", lambda path: path.write_text("{"), "plans.json: not a JSON file"),
     "plans a list": ("plans.json", lambda path: path.write_text("[]"), "plans.json: expected a JSON object"),
     "plans empty": ("plans.json", lambda path: path.write_text("{}"), "plans.json: lacks the entry 'configurations'"),

@@ -25,11 +25,11 @@ from lesionclick.case.clicks import Click, read_clicks, write_clicks
 from lesionclick.case.dataset import CLICKS_ENDING, CLICKS_FOLDER, CT_SUFFIX, FILE_ENDING, PET_SUFFIX
 from lesionclick.case.geometry import Geometry, require_same_grid
 from lesionclick.errors import CaseError
+from lesionclick.files import read_json_object
 from lesionclick_training.data.images import geometry_of_file, read_label
 from lesionclick_training.data.nnunet_layout import (
     SPLITS_FILE,
     adding_cases,
-    read_json,
     read_splits,
     stack_label,
     write_label,
@@ -87,8 +87,7 @@ def convert_autopet(
 
 
 def _check_dataset_json(path: Path) -> None:
-    document = read_json(path)
-    content = document if isinstance(document, dict) else {}
+    content = read_json_object(path, CaseError)
     if content.get("file_ending") != FILE_ENDING:
         raise CaseError(f"{path}: 'file_ending' is {content.get('file_ending')!r}, expected {FILE_ENDING!r}")
     channels = content.get("channel_names")

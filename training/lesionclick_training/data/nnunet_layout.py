@@ -17,13 +17,13 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
 from lesionclick.case.dataset import CT_SUFFIX, FILE_ENDING, PET_SUFFIX, case_names
 from lesionclick.errors import CaseError
+from lesionclick.files import read_json, read_json_object
 
 ORGANS = (
     "spleen",
@@ -101,18 +101,6 @@ def write_splits(folder: Path, splits: Sequence[Mapping[str, Sequence[str]]]) ->
     (folder / SPLITS_FILE).write_text(json.dumps(listed, indent=1) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file; CaseError where it is missing or no JSON."""
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise CaseError(f"{path}: the file is missing") from None
-    except OSError as error:
-        raise CaseError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CaseError(f"{path}: not a JSON file: {error}") from error
-
-
 def read_splits(path: Path, names: Sequence[str]) -> Splits:
     """Reads splits_final.json.
 
@@ -126,7 +114,7 @@ def read_splits(path: Path, names: Sequence[str]) -> Splits:
     Raises:
         CaseError: the file is not such a list, names a case that is not there, or has a case on both sides of a fold.
     """
-    splits = read_json(path)
+    splits = read_json(path, CaseError)
     if not isinstance(splits, list) or not splits:
         raise CaseError(f"{path}: expected a list of folds")
     known = set(names)
@@ -185,7 +173,7 @@ def _join(staged: Path, dataset: Path, description: str) -> None:
     splits_path = dataset / SPLITS_FILE
     splits = read_splits(splits_path, case_names(dataset)) if splits_path.exists() else None
     json_path = dataset / "dataset.json"
-    before = read_json(json_path).get("description", "") if json_path.exists() else ""
+    before = read_json_object(json_path, CaseError).get("description", "") if json_path.exists() else ""
     if description and description not in before:
         before = f"{before}; {description}" if before else description
     for path in sorted(staged.rglob("*")):
