@@ -79,7 +79,7 @@ def test_phantoms_for_the_container_come_with_truth_and_clicks(command: Command,
 def test_validate_takes_one_folds_network_and_cases(
     command: Command, dataset: Path, model: Path, tmp_path: Path
 ) -> None:
-    arguments = ("validate", model, "--dataset", dataset, "--no-mirroring", "--device", "cpu")
+    arguments = ("validate", model, "--dataset", dataset, "--device", "cpu")
     code, out, errors = command(*arguments, "--fold", 1, "--out", tmp_path / "rows.csv")
     assert code == 0
     assert out.startswith("## all: 1 cases\n\n| clicks a label | Dice |")

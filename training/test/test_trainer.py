@@ -32,6 +32,7 @@ from lesionclick_training.nnunet.organ_supervision import LESION_LOGIT, LesionOr
 from lesionclick_training.nnunet.plans import NetworkPlan
 from lesionclick_training.nnunet.pretrained import STEM_KERNEL, transfer_weights, write_pretrained
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
+from lesionclick_training.nnunet.workspace import set_paths
 
 NAME = "Dataset901_Tiny"
 SIZE = (26, 30, 28)
@@ -147,7 +148,7 @@ def make_trainer(root: Path, tmp_path: Path) -> Callable[..., LesionClickTrainer
     """Makes an initialised trainer of a variant whose results go to a folder of the test."""
 
     def make(variant: str = "EDT2_Custom", **settings: str) -> LesionClickTrainer:
-        cli._set_paths(root)
+        set_paths(root)
         os.environ.update(nnUNet_results=str(tmp_path / "results"), LESIONCLICK_SEED="3", **settings)
         trainer = get_trainer_from_args(
             "901", "3d_fullres", 0, f"LesionClickTrainer_{variant}", "TinyPlans", device=torch.device("cpu")
@@ -201,8 +202,8 @@ def test_every_variant_trains_and_its_model_predicts(root: Path, tmp_path: Path,
     document = {"version": {"major": 1, "minor": 0}, "type": "Multiple points", "points": []}
     (tmp_path / "input" / "lesion-clicks.json").write_text(json.dumps(document))
     session = Session(Ensemble.load(model, "cpu"), Case.read(tmp_path / "input"))
-    before = session.predict(mirroring=False).probability
-    after = session.predict([Click(14, 15, 12, "tumor")], mirroring=False).probability
+    before = session.predict().probability
+    after = session.predict([Click(14, 15, 12, "tumor")]).probability
     assert before.shape == SIZE
     assert np.isfinite(before).all()
     assert np.array_equal(before, after) == (encoding is None)
@@ -648,7 +649,7 @@ def test_nnunets_own_command_trains_from_a_pretrained_checkpoint(
     source = multitalent(tmp_path / "multitalent.pth", make_trainer(), {221: 2})
     start = tmp_path / "start.pth"
     run("pretrained", tmp_path / "multitalent.pth", start, 901, "--variant", "EDT3", "--plan", "small", "--root", root)
-    cli._set_paths(root)
+    set_paths(root)
     # so slow that the weights stay where they began
     settings = {"EPOCHS": "2", "ITERATIONS": "2", "VAL_ITERATIONS": "1", "INITIAL_LR": "1e-30"}
     environment = {**os.environ, **{f"LESIONCLICK_{key}": value for key, value in settings.items()}}

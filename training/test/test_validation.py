@@ -59,11 +59,11 @@ def test_rows_hold_what_the_engine_predicts_at_each_step(folder: Path, ensemble:
     dataset = Dataset.find(folder)
     clicks = (Click(5, 4, 3, "tumor"), Click(6, 5, 4, "tumor"), Click(0, 0, 0, "background"))
     write_clicks(clicks, tmp_path / "a_clicks.json")
-    table = validate(ensemble, dataset, ["a"], tmp_path, steps=(0, 2), mirroring=False)
+    table = validate(ensemble, dataset, ["a"], tmp_path, steps=(0, 2))
     assert [(row.case, row.step, row.source) for row in table.rows] == [("a", 0, "official"), ("a", 2, "official")]
     truth = dataset.read("a")
     for row in table.rows:
-        mask = Session(ensemble, truth.case).predict(first_clicks(clicks, row.step), mirroring=False).mask
+        mask = Session(ensemble, truth.case).predict(first_clicks(clicks, row.step)).mask
         overlap = np.logical_and(mask, truth.lesion_zyx).sum()
         assert row.dice == pytest.approx(2 * overlap / (mask.sum() + truth.lesion_zyx.sum()), abs=1e-6)
     assert table.rows[0].dice != table.rows[1].dice

@@ -15,9 +15,11 @@ from tqdm import tqdm
 from lesionclick.case.dataset import Dataset
 from lesionclick.cli.evaluate import parse_steps
 from lesionclick.cli.main import run
+from lesionclick.cli.options import FieldOfViewOption, MirroringOption, NetworksOption
 from lesionclick.evaluation.report import summarize, to_markdown
 from lesionclick.evaluation.table import Table
 from lesionclick.inference.ensemble import Ensemble
+from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring, Networks
 from lesionclick.simulation.official_clicks import simulate_official
 from lesionclick_training.cli.convert import convert_app
 from lesionclick_training.data.nnunet_layout import SPLITS_FILE, adding_cases
@@ -165,7 +167,9 @@ def table_command(
     ] = None,
     stem: Stem = AUTOPET_STEM,
     device: Annotated[Device, typer.Option(help="Where to train and to validate.")] = Device.cuda,
-    mirroring: Annotated[bool, typer.Option(help="Average over mirrored inputs in validation.")] = True,
+    field_of_view: FieldOfViewOption = FieldOfView.body,
+    mirroring: MirroringOption = Mirroring.none,
+    networks: NetworksOption = Networks.all,
 ) -> None:
     """Trains and validates every row of the paper's table, with one budget, and writes the table.
 
@@ -176,6 +180,7 @@ def table_command(
     for name in rows or ():
         if name not in known:
             raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}", param_hint="--row")
+    inference = InferenceSettings(field_of_view, mirroring, networks)
     found: dict[str, list[Table]] = {}
     for setting in SETTINGS:
         number = more if setting.more_data else dataset
@@ -184,7 +189,7 @@ def table_command(
             scores = root / "table" / f"{setting.variant}_{number}_fold_{fold}.csv"
             if not scores.exists() and setting.name in (rows or known):
                 model = train_row(setting, number, fold, root, plan, start, stem, device)
-                validate_row(model, fold, dataset, root, device, mirroring).write(scores)
+                validate_row(model, fold, dataset, root, device, inference).write(scores)
             if scores.exists():
                 tables.append(Table.read(scores))
         if tables:
@@ -241,7 +246,9 @@ def validate_command(
     clicks: Annotated[Path | None, typer.Option(help="Official clicks; DATASET/clicks.")] = None,
     out: Annotated[Path | None, typer.Option(help="A .csv to write, a line a case and number of clicks.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    mirroring: Annotated[bool, typer.Option(help="Average over mirrored inputs.")] = True,
+    field_of_view: FieldOfViewOption = FieldOfView.body,
+    mirroring: MirroringOption = Mirroring.none,
+    networks: NetworksOption = Networks.all,
 ) -> None:
     """Prints Dice, false positive and false negative volume at 0, 3, 7 and 10 clicks a label.
 
@@ -252,7 +259,7 @@ def validate_command(
     names: Sequence[str] = cases.names
     if fold is not None:
         names = read_fold(splits or dataset / SPLITS_FILE, names, fold)
-    table = validate(ensemble, cases, names, clicks, mirroring=mirroring)
+    table = validate(ensemble, cases, names, clicks, inference=InferenceSettings(field_of_view, mirroring, networks))
     if out is not None:
         table.write(out)
     typer.echo(to_markdown(table, summarize(table)), nl=False)

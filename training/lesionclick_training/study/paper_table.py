@@ -16,6 +16,7 @@ from lesionclick.evaluation.statistics import Estimate
 from lesionclick.evaluation.table import Table
 from lesionclick.files import replacing
 from lesionclick.inference.ensemble import Ensemble
+from lesionclick.inference.settings import InferenceSettings
 from lesionclick.model.checkpoint import CHECKPOINT
 from lesionclick_training.data.nnunet_layout import SPLITS_FILE
 from lesionclick_training.nnunet.trainer import INITIAL_LR
@@ -198,12 +199,12 @@ def train_row(
     return model
 
 
-def validate_row(model: Path, fold: int, dataset: int, root: Path, device: Device, mirroring: bool) -> Table:
+def validate_row(model: Path, fold: int, dataset: int, root: Path, device: Device, inference: InferenceSettings) -> Table:
     """Validates a fold's network on the cases that the dataset, the one without more cases, keeps for that fold."""
     raw = find_dataset(root, dataset, "raw")
     cases = Dataset.find(root / "raw" / raw)
     names = read_fold(root / "preprocessed" / raw / SPLITS_FILE, cases.names, fold)
-    return validate(Ensemble.load(model, device, folds=[str(fold)]), cases, names, mirroring=mirroring)
+    return validate(Ensemble.load(model, device, folds=[str(fold)]), cases, names, inference=inference)
 
 
 def describe_budget(folds: str) -> str:

@@ -13,6 +13,7 @@ from lesionclick.evaluation.protocol import Protocol
 from lesionclick.evaluation.runner import evaluate_case
 from lesionclick.evaluation.table import Table
 from lesionclick.inference.ensemble import Ensemble
+from lesionclick.inference.settings import InferenceSettings
 from lesionclick_training.data.nnunet_layout import read_splits
 
 logger = logging.getLogger("lesionclick")
@@ -27,7 +28,7 @@ def validate(
     clicks: Path | None = None,
     *,
     steps: Sequence[int] = STEPS,
-    mirroring: bool = True,
+    inference: InferenceSettings = InferenceSettings(),
 ) -> Table:
     """Predicts cases at each number of clicks a label and compares with their truth.
 
@@ -37,12 +38,12 @@ def validate(
         names: which of its cases.
         clicks: see `Dataset.read`.
         steps: numbers of clicks a label.
-        mirroring: see `Ensemble.foreground_logit`.
+        inference: how the networks look at a case.
 
     Raises:
         CaseError: a file is missing, damaged or does not fit the others.
     """
-    protocol = Protocol(tuple(steps), mirroring=mirroring)
+    protocol = Protocol(tuple(steps), inference=inference)
     rows = []
     for name in names:
         for step in evaluate_case(ensemble, dataset.read(name, clicks), protocol):
