@@ -26,7 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         CaseError: on any OSError inside or in making the folder or the final name.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")  # keeps endings such as .nii.gz, which name a format
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

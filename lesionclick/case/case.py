@@ -1,4 +1,4 @@
-"""A case: CT, PET and clicks found and checked in Grand Challenge layout, and the mask written beside nothing else."""
+"""A case: CT, PET and clicks, read from and written to a folder in Grand Challenge layout."""
 
 import os
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lesionclick.case.clicks import Click, read_clicks
+from lesionclick.case.clicks import Click, read_clicks, write_clicks
 from lesionclick.case.geometry import Geometry, require_same_grid
-from lesionclick.case.images import read_image
+from lesionclick.case.images import array_from_image, read_image, write_image, write_mask
 from lesionclick.errors import CaseError
 from lesionclick.files import describe_error
 
@@ -20,7 +20,7 @@ CLICKS_FILE = Path("lesion-clicks.json")
 
 MASK_FOLDER = Path("images/tumor-lesion-segmentation")
 
-TRUTH_FILE = Path("truth.mha")  # beside a case of known outcome; not part of the platform's interface
+TRUTH_FILE = Path("truth.mha")  # the true lesions of a case, where they are known; the platform gives none
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +68,42 @@ class Case:
         Raises:
             CaseError: a file is missing, damaged or does not fit the others.
         """
-        ct_zyx, ct_geometry = read_image(ct_path)
+        ct_zyx, ct_geometry = _read_volume(ct_path)
         clicks = () if clicks_path is None else read_clicks(clicks_path, ct_geometry.shape_zyx)
-        pet_zyx, pet_geometry = read_image(pet_path)
+        pet_zyx, pet_geometry = _read_volume(pet_path)
         for path, image_zyx in ((ct_path, ct_zyx), (pet_path, pet_zyx)):
             if not image_zyx.any():
                 raise CaseError(f"{path}: every voxel is 0")
         require_same_grid(ct_geometry, pet_geometry, ("CT", "PET"), (ct_path, pet_path))
         return cls(name, ct_zyx, pet_zyx, ct_geometry, clicks)
+
+    def write(
+        self, folder: Path, *, lesion_zyx: np.ndarray | None = None, ct_type: type[np.number] = np.float32
+    ) -> None:
+        """Writes the case in Grand Challenge layout, as `read` reads it; each file appears whole or not at all.
+
+        The files are images/ct/<name>.mha, images/pet/<name>.mha (float32) and lesion-clicks.json, and truth.mha
+        (uint8) where the lesions are given; images are compressed and have exactly the case's geometry.
+
+        Args:
+            folder: made where missing; files of another case in it are left as they are.
+            lesion_zyx: the true lesions, 0 and 1.
+            ct_type: number format of the CT's file; for an integer format such as numpy.int16 HU are rounded.
+
+        Raises:
+            CaseError: a file cannot be written.
+        """
+        ct_zyx = np.round(self.ct_zyx) if issubclass(ct_type, np.integer) else self.ct_zyx
+        write_image(ct_zyx.astype(ct_type), self.geometry, folder / CT_FOLDER / f"{self.name}.mha")
+        write_image(self.pet_zyx.astype(np.float32), self.geometry, folder / PET_FOLDER / f"{self.name}.mha")
+        if lesion_zyx is not None:
+            write_mask(lesion_zyx, self.geometry, folder / TRUTH_FILE)
+        write_clicks(self.clicks, folder / CLICKS_FILE)
+
+
+def _read_volume(path: Path) -> tuple[np.ndarray, Geometry]:
+    image = read_image(path)
+    return array_from_image(image), Geometry.of(image)
 
 
 def only_file(folder: Path) -> Path:

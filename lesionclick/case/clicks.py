@@ -1,4 +1,4 @@
-"""Clicks: the challenge's JSON, their place on the network's grid, and the maps that the network sees."""
+"""Clicks: voxels that a reader has marked, and the challenge's JSON that holds them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lesionclick.errors import CaseError
-from lesionclick.files import read_json_object, short_json
+from lesionclick.files import read_json_object, replacing, short_json
 
 Label = Literal["tumor", "background"]
 
@@ -72,7 +72,12 @@ def _parse_point(path: Path, index: int, point: Any, shape_zyx: Sequence[int]) -
 
 
 def write_clicks(clicks: Iterable[Click], path: Path) -> None:
-    """Writes clicks as the challenge's JSON, readable by `read_clicks`."""
+    """Writes clicks as the challenge's JSON, readable by `read_clicks`; a reader sees all of the file or nothing.
+
+    Raises:
+        CaseError: the file cannot be written.
+    """
     points = [{"point": [click.x, click.y, click.z], "name": click.label} for click in clicks]
     document = {"version": {"major": 1, "minor": 0}, "type": "Multiple points", "points": points}
-    path.write_text(json.dumps(document) + "\n")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(document) + "\n")

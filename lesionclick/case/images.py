@@ -1,7 +1,8 @@
-"""Images and masks on disk: read with checks, written whole or not at all."""
+"""Images and masks on disk: read with checks, written whole or not at all, resampled to another image's grid."""
 
 import contextlib
 import os
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,47 +14,67 @@ from lesionclick.case.geometry import Geometry, require_same_grid
 from lesionclick.errors import CaseError
 from lesionclick.files import replacing
 
+AIR = -1024.0
+"""HU of what lies outside a CT."""
 
-def read_image(path: Path, channels: bool = False) -> tuple[np.ndarray, Geometry]:
-    """Reads a 3D image with one finite number a voxel: float32 of shape (z, y, x), and its grid.
+_STDERR = threading.Lock()  # file descriptor 2 is one for all threads
+
+
+def read_image(path: Path, allow_4d: bool = False) -> sitk.Image:
+    """Reads a 3D image with one number a voxel, finite in float32; the voxels keep their stored type.
 
     Args:
         path: any format that SimpleITK reads.
-        channels: whether a file may also be 4D, as nnU-Net stores several channels; the first is then read.
+        allow_4d: whether a file may also be 4D, as nnU-Net stores several channels; the first is then read.
 
     Raises:
         CaseError: the file is missing, damaged or no such image.
     """
+    with _silent_native_code():
+        reader = _read_header(path, allow_4d)
+        try:
+            image = reader.Execute()
+        except RuntimeError:  # its text says "No such file or directory" of a truncated file
+            raise CaseError(f"{path}: its voxels cannot be read, the file is truncated or damaged") from None
+    if _fails_checksum(path, sitk.GetArrayViewFromImage(image)):
+        raise CaseError(f"{path}: its compressed voxels are damaged")
+    if image.GetDimension() == 4:
+        image = image[:, :, :, 0]
+    stored_zyx = sitk.GetArrayViewFromImage(image)
+    largest = np.finfo(np.float32).max
+    if not (-largest <= stored_zyx.min() and stored_zyx.max() <= largest):  # NaN, too, is not within these limits
+        raise CaseError(f"{path}: holds NaN or infinite values, expected finite ones")
+    return image
+
+
+def read_geometry(path: Path) -> Geometry:
+    """The grid of a 3D image on disk, from its header alone.
+
+    Raises:
+        CaseError: the file is missing or is not a 3D image with one number a voxel.
+    """
+    with _silent_native_code():
+        reader = _read_header(path, allow_4d=False)
+    return Geometry(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+
+
+def _read_header(path: Path, allow_4d: bool) -> sitk.ImageFileReader:
+    """A reader that has read the header of a 3D (or 4D, where allowed) image with one number a voxel, no voxels."""
     if not path.is_file():
         raise CaseError(f"{path}: the file is missing, expected an image")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    with _silent_native_code():
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError:
-            raise CaseError(f"{path}: is not an image that can be read, expected a 3D image") from None
-        if reader.GetDimension() not in ((3, 4) if channels else (3,)) or reader.GetNumberOfComponents() != 1:
-            size = " x ".join(str(length) for length in reader.GetSize())
-            raise CaseError(
-                f"{path}: is {reader.GetDimension()}D ({size}) with {reader.GetNumberOfComponents()} component(s) a "
-                "voxel, expected a 3D image with one"
-            )
-        try:
-            image = reader.Execute()
-        except RuntimeError:
-            raise CaseError(f"{path}: its voxels cannot be read, the file is truncated or damaged") from None
-    stored_zyx = sitk.GetArrayViewFromImage(image)
-    if _fails_checksum(path, stored_zyx):
-        raise CaseError(f"{path}: its compressed voxels are damaged")
-    if image.GetDimension() == 4:
-        image = image[:, :, :, 0]
-        stored_zyx = sitk.GetArrayViewFromImage(image)
-    with np.errstate(over="ignore"):  # found as infinite below
-        image_zyx = stored_zyx.astype(np.float32)
-    if not np.isfinite(image_zyx).all():
-        raise CaseError(f"{path}: holds NaN or infinite values, expected finite ones")
-    return image_zyx, Geometry.of(image)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        raise CaseError(f"{path}: is not an image that can be read, expected a 3D image") from None
+    if reader.GetDimension() not in ((3, 4) if allow_4d else (3,)) or reader.GetNumberOfComponents() != 1:
+        size = " x ".join(str(length) for length in reader.GetSize())
+        raise CaseError(
+            f"{path}: is {reader.GetDimension()}D ({size}) with {reader.GetNumberOfComponents()} component(s) a "
+            "voxel, expected a 3D image with one"
+        )
+    return reader
 
 
 def _fails_checksum(path: Path, stored_zyx: np.ndarray) -> bool:
@@ -69,54 +90,89 @@ def _fails_checksum(path: Path, stored_zyx: np.ndarray) -> bool:
 @contextlib.contextmanager
 def _silent_native_code() -> Iterator[None]:
     """Drops what native code writes to stderr: ITK prints several lines there before it raises."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    with _STDERR:
+        stderr = os.dup(2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
-def read_mask(path: Path, geometry: Geometry, channels: bool = False) -> np.ndarray:
+def read_label(path: Path, largest: int) -> sitk.Image:
+    """Reads a 3D image of class numbers; uint8.
+
+    Raises:
+        CaseError: the file is missing, is not 3D, or holds anything but whole numbers from 0 to `largest`.
+    """
+    image = read_image(path)
+    stored_zyx = sitk.GetArrayViewFromImage(image)
+    wrong = (stored_zyx < 0) | (stored_zyx > largest) | (stored_zyx != np.round(stored_zyx))
+    if wrong.any():
+        raise CaseError(f"{path}: holds the value {stored_zyx[wrong][0]:g}, expected whole numbers from 0 to {largest}")
+    return sitk.Cast(image, sitk.sitkUInt8)
+
+
+def read_mask(path: Path, geometry: Geometry, allow_4d: bool = False) -> np.ndarray:
     """Reads a lesion mask that must lie on a case's grid: uint8 of shape geometry.shape_zyx, 0 and 1.
 
-    `channels` allows 4D files, as in `read_image`.
+    `allow_4d` allows files of several channels, as in `read_image`.
 
     Raises:
         CaseError: the file is missing or damaged, lies on another grid or holds other values.
     """
     if not path.is_file():
         raise CaseError(f"{path}: the mask is missing")
-    mask_zyx, mask_geometry = read_image(path, channels)
-    require_same_grid(geometry, mask_geometry, ("CT", "mask"), ("the case", path))
-    if not np.isin(mask_zyx, (0, 1)).all():
+    image = read_image(path, allow_4d)
+    require_same_grid(geometry, Geometry.of(image), ("CT", "mask"), ("the case", path))
+    stored_zyx: np.ndarray = sitk.GetArrayViewFromImage(image)
+    if not np.isin(stored_zyx, (0, 1)).all():
         raise CaseError(f"{path}: holds values other than 0 and 1")
-    return mask_zyx.astype(np.uint8)
+    return stored_zyx.astype(np.uint8)
 
 
-def write_mask(mask_zyx: np.ndarray, geometry: Geometry, path: Path) -> None:
-    """Writes a mask as compressed .mha; a reader of `path` sees all of it or nothing.
+def array_from_image(image: sitk.Image) -> np.ndarray:
+    """The voxels of a 3D image as float32 of shape (z, y, x), a copy."""
+    stored_zyx: np.ndarray = sitk.GetArrayViewFromImage(image)
+    return stored_zyx.astype(np.float32)
+
+
+def image_from_array(array_zyx: np.ndarray, geometry: Geometry) -> sitk.Image:
+    """An image of an array's values and type on a grid, which it takes over exactly."""
+    if array_zyx.shape != geometry.shape_zyx:
+        raise ValueError(f"an array of shape {array_zyx.shape} on a grid of shape {geometry.shape_zyx}")
+    image = sitk.GetImageFromArray(array_zyx)
+    image.SetSpacing(geometry.spacing)
+    image.SetOrigin(geometry.origin)
+    image.SetDirection(geometry.direction)
+    return image
+
+
+def write_image(array_zyx: np.ndarray, geometry: Geometry, path: Path) -> None:
+    """Writes an image, compressed; a reader of `path` sees all of it or nothing.
 
     Args:
-        mask_zyx: 0 and 1, of shape geometry.shape_zyx.
-        geometry: the CT's, taken over exactly.
-        path: ends in .mha; its folder is made where missing.
+        array_zyx: of shape geometry.shape_zyx; its type is the stored one.
+        geometry: taken over exactly.
+        path: its ending (.mha, .nii.gz) says the format; its folder is made where missing.
 
     Raises:
         CaseError: the file cannot be written.
     """
-    image = sitk.GetImageFromArray(mask_zyx.astype(np.uint8))
-    image.SetSpacing(geometry.spacing)
-    image.SetOrigin(geometry.origin)
-    image.SetDirection(geometry.direction)
+    image = image_from_array(array_zyx, geometry)
     with replacing(path) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), useCompression=True)
         except RuntimeError as error:
             raise OSError(str(error).splitlines()[-1]) from error
+
+
+def write_mask(mask_zyx: np.ndarray, geometry: Geometry, path: Path) -> None:
+    """Writes a mask of 0 and 1 as uint8, else as `write_image`."""
+    write_image(mask_zyx.astype(np.uint8), geometry, path)
 
 
 def write_probabilities(probability_zyx: np.ndarray, path: Path) -> None:
@@ -127,3 +183,15 @@ def write_probabilities(probability_zyx: np.ndarray, path: Path) -> None:
     """
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, foreground=probability_zyx.astype(np.float16))
+
+
+def resample_label(image: sitk.Image, reference: sitk.Image) -> np.ndarray:
+    """A label on a reference's grid, of shape (z, y, x): nearest neighbor, 0 outside."""
+    resampled = sitk.Resample(image, reference, sitk.Transform(), sitk.sitkNearestNeighbor, 0.0, image.GetPixelID())
+    label_zyx: np.ndarray = sitk.GetArrayFromImage(resampled)
+    return label_zyx
+
+
+def resample_ct(ct: sitk.Image, reference: sitk.Image) -> sitk.Image:
+    """A CT (HU) on a reference's grid: float32, linear, `AIR` outside."""
+    return sitk.Resample(ct, reference, sitk.Transform(), sitk.sitkLinear, AIR, sitk.sitkFloat32)

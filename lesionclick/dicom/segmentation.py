@@ -11,10 +11,10 @@ import pydicom
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
+from lesionclick.case.images import resample_label
 from lesionclick.dicom.fields import MALFORMED, sequence_item, tag_of
 from lesionclick.dicom.series import require_frame_of_reference
 from lesionclick.errors import CaseError
-from lesionclick_training.data.images import resample_label
 
 
 def choose_segments(study: Path, paths: Sequence[Path], patterns: Sequence[str]) -> dict[Path, list[int]]:

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from lesionclick.case.images import read_image
 from lesionclick_training.data import organs as organ_labels
 from lesionclick_training.data.autopet import convert_autopet
 from lesionclick_training.data.deep_psma import convert_deep_psma
 from lesionclick_training.data.dicom import convert_dicom
-from lesionclick.case.images import read_image
 
 convert_app = typer.Typer(help="Brings PET/CT data into nnU-Net's layout.", no_args_is_help=True)
 

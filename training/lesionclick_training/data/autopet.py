@@ -24,9 +24,9 @@ from tqdm import tqdm
 from lesionclick.case.clicks import Click, read_clicks, write_clicks
 from lesionclick.case.dataset import CLICKS_ENDING, CLICKS_FOLDER, CT_SUFFIX, FILE_ENDING, PET_SUFFIX
 from lesionclick.case.geometry import Geometry, require_same_grid
+from lesionclick.case.images import read_geometry, read_label
 from lesionclick.errors import CaseError
 from lesionclick.files import read_json_object
-from lesionclick_training.data.images import geometry_of_file, read_label
 from lesionclick_training.data.nnunet_layout import (
     SPLITS_FILE,
     adding_cases,
@@ -129,12 +129,12 @@ def _images_in(folder: Path) -> list[Path]:
 def _check_grids(release: Path, name: str) -> Geometry:
     """The grid of a case, which CT, PET and label share."""
     ct = release / "imagesTr" / f"{name}{CT_SUFFIX}{FILE_ENDING}"
-    grid = geometry_of_file(ct)
+    grid = read_geometry(ct)
     for kind, path in (
         ("PET", release / "imagesTr" / f"{name}{PET_SUFFIX}{FILE_ENDING}"),
         ("label", release / "labelsTr" / f"{name}{FILE_ENDING}"),
     ):
-        require_same_grid(grid, geometry_of_file(path), ("CT", kind), (ct, path))
+        require_same_grid(grid, read_geometry(path), ("CT", kind), (ct, path))
     return grid
 
 

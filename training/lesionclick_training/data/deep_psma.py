@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from lesionclick.case.dataset import FILE_ENDING
 from lesionclick.case.geometry import Geometry, require_same_grid
+from lesionclick.case.images import read_image, read_label, resample_ct
 from lesionclick.errors import CaseError
-from lesionclick_training.data.images import read_image, read_label, resample_ct
 from lesionclick_training.data.nnunet_layout import adding_cases, stack_label, write_case
 from lesionclick_training.data.organs import TOTAL, label_organs, read_organs
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lesionclick.case.images import resample_ct
 from lesionclick.dicom.fields import text_of
 from lesionclick.dicom.segmentation import choose_segments, read_lesions
 from lesionclick.dicom.series import (
@@ -23,7 +24,6 @@ from lesionclick.dicom.series import (
 )
 from lesionclick.dicom.suv import read_suv
 from lesionclick.errors import CaseError
-from lesionclick_training.data.images import resample_ct
 from lesionclick_training.data.nnunet_layout import adding_cases, stack_label, write_case
 from lesionclick_training.data.organs import read_organs
 

@@ -15,8 +15,8 @@ import SimpleITK as sitk
 
 from lesionclick.case.dataset import FILE_ENDING
 from lesionclick.case.geometry import Geometry, require_same_grid
+from lesionclick.case.images import read_label, resample_label
 from lesionclick.errors import CaseError
-from lesionclick_training.data.images import read_label, resample_label
 from lesionclick_training.data.nnunet_layout import ORGANS
 
 
