@@ -1,6 +1,7 @@
 """Images and masks on disk: read with checks, written whole or not at all, resampled to another image's grid."""
 
 import contextlib
+import gzip
 import os
 import threading
 import zlib
@@ -36,7 +37,7 @@ def read_image(path: Path, allow_4d: bool = False) -> sitk.Image:
             image = reader.Execute()
         except RuntimeError:  # its text says "No such file or directory" of a truncated file
             raise CaseError(f"{path}: its voxels cannot be read, the file is truncated or damaged") from None
-    if _fails_checksum(path, sitk.GetArrayViewFromImage(image)):
+    if _is_damaged_gzip(path) or _is_damaged_meta(path, sitk.GetArrayViewFromImage(image)):
         raise CaseError(f"{path}: its compressed voxels are damaged")
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
@@ -77,7 +78,20 @@ def _read_header(path: Path, allow_4d: bool) -> sitk.ImageFileReader:
     return reader
 
 
-def _fails_checksum(path: Path, stored_zyx: np.ndarray) -> bool:
+def _is_damaged_gzip(path: Path) -> bool:
+    """Whether a .nii.gz is cut short or altered, in which case ITK fills the rest with zeros and says nothing."""
+    if path.suffix != ".gz":
+        return False
+    try:
+        with gzip.open(path) as stream:
+            while stream.read(1 << 20):
+                pass
+    except (OSError, EOFError, zlib.error):
+        return True
+    return False
+
+
+def _is_damaged_meta(path: Path, stored_zyx: np.ndarray) -> bool:
     """Whether a compressed MetaImage does not end with the checksum of its voxels, which ITK does not look at."""
     with path.open("rb") as file:
         header, local, _ = file.read(1 << 16).partition(b"ElementDataFile = LOCAL")

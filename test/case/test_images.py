@@ -101,6 +101,16 @@ def test_bad_image_is_one_sentence(spoil: Callable[[Path], object], message: str
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("spoil", [flip_byte, lambda path: cut(path, 0.6), lambda path: cut(path, 0.99)])
+def test_damaged_nifti_is_refused(spoil: Callable[[Path], object], tmp_path: Path) -> None:
+    path = tmp_path / "image.nii.gz"
+    large = np.random.default_rng(0).normal(size=(32, 32, 32)).astype(np.float32)  # so that the header is whole
+    sitk.WriteImage(sitk.GetImageFromArray(large), str(path))
+    spoil(path)
+    with pytest.raises(CaseError, match=r"image\.nii\.gz: its compressed voxels are damaged"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("name", ["missing", "not an image", "2D", "4D", "vectors"])
 def test_geometry_is_read_from_a_3d_image_alone(name: str, tmp_path: Path) -> None:
     path = tmp_path / "image.mha"
