@@ -104,7 +104,7 @@ def test_bad_image_is_one_sentence(spoil: Callable[[Path], object], message: str
 @pytest.mark.parametrize("spoil", [flip_byte, lambda path: cut(path, 0.6), lambda path: cut(path, 0.99)])
 def test_damaged_nifti_is_refused(spoil: Callable[[Path], object], tmp_path: Path) -> None:
     path = tmp_path / "image.nii.gz"
-    large = np.random.default_rng(0).normal(size=(32, 32, 32)).astype(np.float32)  # so that the header is whole
+    large = np.random.default_rng(0).normal(size=(64, 64, 64)).astype(np.float32)  # so that the header is whole
     sitk.WriteImage(sitk.GetImageFromArray(large), str(path))
     spoil(path)
     with pytest.raises(CaseError, match=r"image\.nii\.gz: its compressed voxels are damaged"):
