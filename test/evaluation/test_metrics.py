@@ -6,7 +6,7 @@ import pytest
 import SimpleITK as sitk
 from conftest import GOLDEN
 
-from lesionclick.case.lesions import components
+from lesionclick.case.lesions import label_lesions
 from lesionclick.evaluation.metrics import Detection, auc, evaluate
 
 EXPECTED = json.loads((GOLDEN / "metrics" / "expected.json").read_text())
@@ -54,7 +54,7 @@ def test_one_voxel_that_touches_saves_a_whole_lesion() -> None:
 def test_neighbours_over_an_edge_belong_together_and_over_a_corner_do_not() -> None:
     mask = np.zeros((4, 4, 4), dtype=np.uint8)
     mask[0, 0, 0] = mask[0, 1, 1] = mask[1, 2, 2] = 1
-    assert components(mask)[1] == 2
+    assert label_lesions(mask)[1] == 2
 
 
 def test_shapes_must_agree() -> None:
