@@ -5,27 +5,53 @@ from lesionclick import Case, Ensemble, Session
 ensemble = Ensemble.load("resources/model")
 case = Case.read("input")
 mask = Session(ensemble, case).predict().mask
+
+Names are loaded when first used, so that importing the package costs nothing.
 """
 
-import lesionclick.log  # noqa: F401 - first, since it notes when the program started and the others take seconds
-from lesionclick.case.case import Case
-from lesionclick.case.clicks import Click
-from lesionclick.case.geometry import Geometry
-from lesionclick.errors import CaseError, DeviceError, LesionClickError, ModelError
-from lesionclick.inference.ensemble import Ensemble
-from lesionclick.session.session import Prediction, Session
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import lesionclick.log  # noqa: F401 - notes when the program started
+
+if TYPE_CHECKING:
+    from lesionclick.case.case import Case as Case
+    from lesionclick.case.clicks import Click as Click
+    from lesionclick.case.geometry import Geometry as Geometry
+    from lesionclick.errors import CaseError as CaseError
+    from lesionclick.errors import DeviceError as DeviceError
+    from lesionclick.errors import LesionClickError as LesionClickError
+    from lesionclick.errors import ModelError as ModelError
+    from lesionclick.inference.ensemble import Ensemble as Ensemble
+    from lesionclick.inference.settings import InferenceSettings as InferenceSettings
+    from lesionclick.session.session import Prediction as Prediction
+    from lesionclick.session.session import Session as Session
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Case",
-    "CaseError",
-    "Click",
-    "DeviceError",
-    "Ensemble",
-    "Geometry",
-    "LesionClickError",
-    "ModelError",
-    "Prediction",
-    "Session",
-]
+_MODULES = {
+    "Case": "lesionclick.case.case",
+    "CaseError": "lesionclick.errors",
+    "Click": "lesionclick.case.clicks",
+    "DeviceError": "lesionclick.errors",
+    "Ensemble": "lesionclick.inference.ensemble",
+    "Geometry": "lesionclick.case.geometry",
+    "InferenceSettings": "lesionclick.inference.settings",
+    "LesionClickError": "lesionclick.errors",
+    "ModelError": "lesionclick.errors",
+    "Prediction": "lesionclick.session.session",
+    "Session": "lesionclick.session.session",
+}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the module of a public name when it is first asked for."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

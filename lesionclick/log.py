@@ -1,15 +1,26 @@
-"""Log lines on stderr: one a stage, with its seconds."""
+"""Log lines and progress on stderr: a line a stage with its seconds, and signs of life while something takes long."""
 
 import contextlib
 import logging
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 STARTED = time.monotonic()
 """When the package was first imported."""
 
+SIGN_OF_LIFE_SECONDS = 10.0
+"""How often unfinished work says how far it is where stderr is no terminal."""
+
 logger = logging.getLogger("lesionclick")
+
+_at_work: list[object] = []  # stages and progress under way, the innermost last: only that one gives signs of life
 
 
 def to_stderr() -> None:
@@ -22,7 +33,89 @@ def to_stderr() -> None:
 
 @contextlib.contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Logs how long the block took, if it ends well."""
+    """Logs how long the block took, if it ends well, and meanwhile that it is still at work."""
     start = time.monotonic()
-    yield
+    with _signs_of_life(lambda: f"{name}: {time.monotonic() - start:.0f} s so far"):
+        yield
     logger.info("%s: %.1f s", name, time.monotonic() - start)
+
+
+class Progress:
+    """How much of some work is done: a bar where stderr is a terminal, else a line now and then.
+
+    with Progress("network", 122, "tile") as progress:
+        progress.update(4)
+    """
+
+    def __init__(self, name: str, total: int, unit: str) -> None:
+        """Work of which nothing is done.
+
+        Args:
+            name: what is done.
+            total: how many units it is.
+            unit: of what, in the singular.
+        """
+        self.name, self.total, self.unit = name, total, unit
+        self.done = 0
+        self._bar: tqdm | None = None
+        self._start = time.monotonic()
+        self._cleanup = contextlib.ExitStack()
+
+    def __enter__(self) -> "Progress":
+        self._start = time.monotonic()
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+            from tqdm.contrib.logging import logging_redirect_tqdm
+
+            self._bar = self._cleanup.enter_context(
+                tqdm(total=self.total, desc=self.name, unit=self.unit, leave=False)  # type: ignore[arg-type]
+            )
+            self._cleanup.enter_context(logging_redirect_tqdm([logger]))
+        else:
+            self._cleanup.enter_context(_signs_of_life(self.describe))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+    def describe(self) -> str:
+        """How far it is, in words."""
+        seconds = time.monotonic() - self._start
+        return f"{self.name}: {self.done} of {self.total} {self.unit}s, {seconds:.0f} s so far"
+
+    def update(self, count: int = 1) -> None:
+        """Says that more units are done."""
+        self.done += count
+        if self._bar is not None:
+            self._bar.update(count)
+
+    def set_total(self, total: int) -> None:
+        """Says that it is more or less work than thought."""
+        self.total = total
+        if self._bar is not None:
+            self._bar.total = total
+            self._bar.refresh()
+
+
+@contextlib.contextmanager
+def _signs_of_life(describe: Callable[[], str]) -> Iterator[None]:
+    """Logs what `describe` gives every few seconds while the block, and no block inside it, is at work."""
+    ended = threading.Event()
+    token = object()
+
+    def speak() -> None:
+        while not ended.wait(SIGN_OF_LIFE_SECONDS):
+            if _at_work and _at_work[-1] is token and not sys.stderr.isatty():
+                logger.info(describe())
+
+    _at_work.append(token)
+    thread = threading.Thread(target=speak, name="sign-of-life", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        _at_work.remove(token)
+        thread.join()

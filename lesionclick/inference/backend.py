@@ -1,18 +1,10 @@
-"""Backends and precisions by name, and what a network ready to compute is."""
+"""Backends and precisions by name, and what a network ready to compute is. Loads no torch."""
 
-from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-import torch
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    pass
-
-
-Network = Callable[[torch.Tensor], torch.Tensor]
-"""From a batch (n, channel, z, y, x), float32 or the engine's `input_dtype`, to float32 logits (n, 2, z, y, x), all on
-the engine's device."""
+    import torch
 
 
 class Backend(StrEnum):
@@ -34,3 +26,20 @@ class Precision(StrEnum):
     float32 = "float32"
     bfloat16 = "bfloat16"
     float16 = "float16"
+
+
+class Network(Protocol):
+    """A network ready to compute on an engine's device."""
+
+    def __call__(self, batch: "torch.Tensor") -> "torch.Tensor":
+        """Logits of a batch.
+
+        On the CPU what it gives for one input does not depend on the others, bit for bit.
+
+        Args:
+            batch: (n, channel, z, y, x) on the device, float32 or the engine's `input_dtype`.
+
+        Returns:
+            float32, (n, 2, z, y, x) on the device: background and lesion.
+        """
+        ...

@@ -1,4 +1,4 @@
-"""Where in the images the patient lies, so that networks need not look at the air around."""
+"""Body of the patient: where it lies in the images, so that networks need not look at the air around."""
 
 import logging
 import math
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cc3d
 import numpy as np
 
+from lesionclick.inference.tiles import Region
 from lesionclick.model.preprocessing import NetworkGrid
 
 logger = logging.getLogger(__name__)
@@ -22,13 +23,10 @@ LEAST_SHARE = 0.01
 """Of the largest connected part: smaller ones, such as cables and specks of noise, do not count."""
 
 LEAST_VOLUME_ML = 1000.0
-"""A smaller body is no body: the images are other than they seem."""
+"""Where the largest connected part is smaller, the images are not those of a patient, or not in HU and SUV."""
 
 MARGIN_MM = 10.0
 """What is this near belongs to the body too, along each axis."""
-
-TRUNK_MM = 350.0
-"""A tile of this length sees a trunk from side to side, wherever it stands."""
 
 
 def find_body(
@@ -49,8 +47,8 @@ def find_body(
         Boolean array of shape grid.shape, without a margin; None where no plausible body is found, with a log line.
     """
     steps = [max(1, round(STEP_MM / spacing)) for spacing in spacing_zyx]
-    some = tuple(slice(step // 2, None, step) for step in steps)
-    parts = cc3d.connected_components((ct_zyx[some] > TISSUE_HU) | (pet_zyx[some] > NOTABLE_SUV))
+    coarse = tuple(slice(step // 2, None, step) for step in steps)
+    parts = cc3d.connected_components((ct_zyx[coarse] > TISSUE_HU) | (pet_zyx[coarse] > NOTABLE_SUV))
     voxels = cc3d.statistics(parts)["voxel_counts"]
     voxels[0] = 0  # air
     most = voxels.max()
@@ -59,7 +57,7 @@ def find_body(
         logger.info("no body found in the images (largest part %.0f ml): the whole field of view is used", volume_ml)
         return None
     large = (voxels >= LEAST_SHARE * most)[parts]
-    body = (_between(large, 1) & _between(large, 2)).transpose(grid.transpose)
+    body = (fill_between(large, 1) & fill_between(large, 2)).transpose(grid.transpose)
 
     places = []  # of the network's voxels among the steps, an axis
     for axis, size in enumerate(grid.shape):
@@ -71,7 +69,24 @@ def find_body(
     return found
 
 
-def _between(mask: np.ndarray, axis: int) -> np.ndarray:
+def region_to_see(body: np.ndarray, points: np.ndarray, patch: Sequence[int], spacing: Sequence[float]) -> Region:
+    """The body and the surroundings of clicks, as the region that tiles have to cover.
+
+    Args:
+        body: as `find_body` gives it; left as it is.
+        points: voxels of clicks on that grid, (clicks, 3); those outside the grid do not count.
+        patch: of the tiles, voxels; around a click outside the body a quarter of it to each side is seen.
+        spacing: mm.
+    """
+    mask = body.copy()
+    for point in points[((points >= 0) & (points < mask.shape)).all(axis=1)]:
+        if not body[tuple(point)]:
+            reach = ((place, length // 4) for place, length in zip(point, patch, strict=True))
+            mask[tuple(slice(max(0, place - quarter), place + quarter + 1) for place, quarter in reach)] = True
+    return Region(mask, margin=[math.ceil(MARGIN_MM / each) for each in spacing])
+
+
+def fill_between(mask: np.ndarray, axis: int) -> np.ndarray:
     """What is true or lies between true voxels along an axis."""
     backwards = (slice(None),) * axis + (slice(None, None, -1),)
     before, behind = (np.logical_or.accumulate(each, axis) for each in (mask, mask[backwards]))

@@ -1,8 +1,7 @@
-"""What computes a network: torch on any device, or OpenVINO on the CPU."""
+"""Engine: where and how networks compute, torch on any device or OpenVINO on the CPU."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -11,10 +10,6 @@ from lesionclick.errors import DeviceError
 from lesionclick.inference.backend import Backend, Network, Precision
 from lesionclick.inference.openvino_backend import OpenVINONetwork, openvino_precision
 from lesionclick.inference.torch_backend import TorchNetwork
-
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
 class Engine:

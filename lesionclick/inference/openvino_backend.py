@@ -15,9 +15,8 @@ from lesionclick.model.unet import CLASSES
 if TYPE_CHECKING:
     import openvino
 
-
-# One stream of OpenVINO for each tile at a time up to this many voxels; larger ones have all cores to themselves.
 STREAM_VOXELS = 96**3
+"""Tiles up to this size are computed several at a time, a stream of OpenVINO each; larger ones have all cores."""
 
 _OPENVINO_TYPES = {Precision.float32: "f32", Precision.bfloat16: "bf16", Precision.float16: "f16"}
 
@@ -38,7 +37,19 @@ def openvino_precision(wanted: Precision) -> Precision:
 
 
 class OpenVINONetwork:
+    """A network that OpenVINO computes on the CPU, several inputs at a time where they are small."""
+
     def __init__(self, network: nn.Module, shape: Sequence[int], precision: Precision) -> None:
+        """Compiles a network.
+
+        Args:
+            network: see `to_openvino`.
+            shape: of one input, (1, channel, z, y, x).
+            precision: one that the CPU has, see `openvino_precision`.
+
+        Raises:
+            ModelError: the network holds something that is not supported.
+        """
         import openvino
 
         options = {
@@ -49,6 +60,7 @@ class OpenVINONetwork:
         self._queue = openvino.AsyncInferQueue(compiled)
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        """See `Network`; one call at a time."""
         result = torch.empty((len(batch), CLASSES, *batch.shape[2:]))
         values = result.numpy()
 

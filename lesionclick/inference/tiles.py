@@ -1,9 +1,10 @@
-"""Where the sliding window stands, and how much each voxel of a tile counts."""
+"""Tiles of the sliding window: where they stand, and how much each voxel of a tile counts."""
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,101 +12,137 @@ from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compu
 
 STEP = 0.5  # of the patch, nnU-Net's default
 
+DOMINANT_SHARE = 0.01
+"""A tile is dominant at a voxel where it has at least this share of the importance of all tiles there."""
+
 Tile = tuple[slice, slice, slice]
+
+
+class TileStart(NamedTuple):
+    """A tile's first voxel, which tells it from the other tiles of a grid."""
+
+    z: int
+    y: int
+    x: int
+
+    @classmethod
+    def of(cls, tile: Tile) -> "TileStart":
+        """The first voxel of a tile."""
+        return cls(*(axis.start for axis in tile))
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """What a window has to cover.
+    """What tiles have to cover.
 
     Attributes:
         mask: boolean, of the volume's shape.
-        margin: voxels round it, along each axis, that belong to it too.
-        movable: axes along which tiles need not stand where those of the whole volume do.
+        margin: voxels around it, along each axis, that belong to it too.
     """
 
     mask: np.ndarray
     margin: Sequence[int] = (0, 0, 0)
-    movable: Sequence[int] = ()
-
-    def padded(self, padding: Sequence[tuple[int, int]]) -> "Region":
-        """The region in a volume with that many voxels more before and after each axis."""
-        return dataclasses.replace(self, mask=np.pad(self.mask, padding))
 
 
-def padding(shape: Sequence[int], patch: Sequence[int]) -> list[tuple[int, int]]:
-    """Voxels to add before and after each axis so that a volume holds at least one patch, centred as nnU-Net does."""
-    missing = [max(0, size - length) for length, size in zip(shape, patch, strict=True)]
-    return [(total // 2, total - total // 2) for total in missing]
+@dataclass(frozen=True)
+class TileGrid:
+    """All tiles of a volume, which overlap by half a patch or a little more, as nnU-Net places them.
 
+    A volume smaller than the patch is padded to it, centered, as in nnU-Net; tiles count voxels of the padded volume.
 
-def place_tiles(shape: Sequence[int], patch: Sequence[int], region: Region | None = None) -> list[Tile]:
-    """The window's positions over a volume, evenly spread, overlapping by half a patch or a little more.
-
-    A voxel belongs to the cell of the tile that counts most there, whose centre is nearest along each axis. With a
-    region, tiles stand where those of the whole volume do, so that they give what these give, but only those are there
-    whose cell holds some of the region. Along a movable axis they are spread over the region alone, or over what a row
-    of tiles holds of it, where that takes fewer.
-
-    Args:
-        shape: the volume's, no smaller than the patch along any axis.
-        patch: the window's.
-        region: what to cover; None for everything.
+    Attributes:
+        shape: of the volume, voxels.
+        patch: size of a tile, voxels.
     """
-    if region is None:
-        along_z, along_y, along_x = (_spread(0, *each) for each in zip(shape, shape, patch, strict=True))
-        return list(itertools.product(along_z, along_y, along_x))
-    result: list[Tile] = []
-    for z, cell_z in _positions(region, 0, region.mask, patch):
-        row = region.mask[_around(cell_z, region.margin[0])]
-        across = itertools.product(_positions(region, 1, row, patch), _positions(region, 2, row, patch))
-        for (y, cell_y), (x, cell_x) in across:
-            if row[:, _around(cell_y, region.margin[1]), _around(cell_x, region.margin[2])].any():
-                result.append((z, y, x))
-    return result
+
+    shape: tuple[int, ...]
+    patch: tuple[int, ...]
+
+    @property
+    def padding(self) -> list[tuple[int, int]]:
+        """Voxels that the padded volume has more before and after each axis."""
+        missing = [max(0, size - length) for length, size in zip(self.shape, self.patch, strict=True)]
+        return [(total // 2, total - total // 2) for total in missing]
+
+    @property
+    def padded_shape(self) -> tuple[int, ...]:
+        """Of the padded volume, voxels."""
+        return tuple(max(length, size) for length, size in zip(self.shape, self.patch, strict=True))
+
+    def pad(self, volume: np.ndarray) -> np.ndarray:
+        """A volume with 0 around it, (..., *padded_shape); itself where nothing is missing."""
+        padding = self.padding
+        if not any(before + behind for before, behind in padding):
+            return volume
+        return np.pad(volume, [(0, 0)] * (volume.ndim - 3) + padding)
+
+    def crop(self, volume: torch.Tensor) -> torch.Tensor:
+        """The way back from `pad`, for a volume of `padded_shape`."""
+        starts = (before for before, _ in self.padding)
+        return volume[tuple(slice(start, start + size) for start, size in zip(starts, self.shape, strict=True))]
+
+    @cached_property
+    def tiles(self) -> tuple[Tile, ...]:
+        """Every tile, in the order z, y, x of their first voxels."""
+        axes = zip(self.padded_shape, self.patch, strict=True)
+        return tuple(itertools.product(*(tiles_along_axis(*each) for each in axes)))  # type: ignore[arg-type]
+
+    def place(self, region: Region | None = None) -> tuple[Tile, ...]:
+        """The tiles that a region needs, in the order of `tiles`; all of them without a region.
+
+        A voxel belongs to the cell of the tile that counts most there, whose center is nearest along each axis. The
+        tiles whose cell, with the margin around it, holds some of the region are taken.
+        """
+        if region is None:
+            return self.tiles
+        mask = self.pad(region.mask)
+        axes = zip(self.padded_shape, self.patch, region.margin, strict=True)
+        cells = itertools.product(*(_cells_along_axis(*each) for each in axes))
+        return tuple(tile for tile, cell in zip(self.tiles, cells, strict=True) if mask[cell].any())
+
+    @cached_property
+    def importance(self) -> torch.Tensor:
+        """How much each voxel of a tile counts: a Gaussian of sigma patch / 8 about the center.
+
+        Scaled and rounded as nnU-Net does it: 10 at the center, in steps of float16 and nowhere below its least number.
+
+        Returns:
+            float32 tensor of the patch's shape.
+        """
+        gaussian = compute_gaussian(
+            tuple(self.patch), sigma_scale=1 / 8, value_scaling_factor=10, dtype=torch.float16, device=torch.device("cpu")
+        )
+        return gaussian.float()
+
+    @cached_property
+    def total_importance(self) -> torch.Tensor:
+        """The importance of all tiles at each voxel, float32 of `padded_shape`."""
+        return self.sum_importance(self.tiles)
+
+    def sum_importance(self, tiles: Sequence[Tile]) -> torch.Tensor:
+        """The importance of some tiles at each voxel, float32 of `padded_shape`; 0 where none of them stands."""
+        total = torch.zeros(self.padded_shape)
+        for tile in tiles:
+            total[tile] += self.importance
+        return total
+
+    def dominant(self, tile: Tile) -> torch.Tensor:
+        """Where a tile has a say: boolean of the patch's shape.
+
+        It goes by all tiles of the grid, whichever of them are computed, so that it depends on the tile alone.
+        """
+        return self.importance >= DOMINANT_SHARE * self.total_importance[tile]
 
 
-def _positions(region: Region, axis: int, mask: np.ndarray, patch: Sequence[int]) -> list[tuple[slice, slice]]:
-    """Tiles and their cells along an axis over what a mask, all of a region's or that of a row of tiles, has there."""
-    occupied = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-    if not len(occupied):
-        return []
-    size, length, margin = region.mask.shape[axis], patch[axis], region.margin[axis]
-    start, stop = max(0, occupied[0] - margin), min(size, occupied[-1] + 1 + margin)
-    everywhere = _with_cells(_spread(0, size, size, length), size)
-    touched = [(tile, cell) for tile, cell in everywhere if cell.start < stop and start < cell.stop]
-    anew = _with_cells(_spread(start, stop, size, length), size)
-    return anew if axis in region.movable and len(anew) < len(touched) else touched
+def tiles_along_axis(size: int, length: int) -> list[slice]:
+    """Tiles of a length along an axis of a size that is not smaller, evenly spread."""
+    (steps,) = compute_steps_for_sliding_window((size,), (length,), STEP)
+    return [slice(step, step + length) for step in steps]
 
 
-def _around(cell: slice, margin: int) -> slice:
-    return slice(max(0, cell.start - margin), cell.stop + margin)
-
-
-def _spread(start: int, stop: int, size: int, length: int) -> list[slice]:
-    """Tiles along an axis of `size` voxels that cover those from start to stop."""
-    missing = max(0, length - (stop - start))
-    first = int(np.clip(start - missing // 2, 0, size - length))
-    (steps,) = compute_steps_for_sliding_window((max(int(stop), first + length) - first,), (length,), STEP)
-    return [slice(first + step, first + step + length) for step in steps]
-
-
-def _with_cells(along: Sequence[slice], size: int) -> list[tuple[slice, slice]]:
-    """Each tile along an axis with its cell: from halfway to the tile before it to halfway to the one behind."""
-    centres = [(tile.start + tile.stop) / 2 for tile in along]
-    borders = [0, *(round((first + second) / 2) for first, second in itertools.pairwise(centres)), size]
-    return list(zip(along, itertools.starmap(slice, itertools.pairwise(borders)), strict=True))
-
-
-def importance(patch: Sequence[int]) -> torch.Tensor:
-    """How much each voxel of a tile counts: a Gaussian of sigma patch / 8 about the centre.
-
-    Scaled and rounded as nnU-Net does it: 10 at the centre, in steps of float16 and nowhere below its least number.
-
-    Returns:
-        float32 tensor of the patch's shape.
-    """
-    gaussian = compute_gaussian(
-        tuple(patch), sigma_scale=1 / 8, value_scaling_factor=10, dtype=torch.float16, device=torch.device("cpu")
-    )
-    return gaussian.float()
+def _cells_along_axis(size: int, length: int, margin: int) -> list[slice]:
+    """Each tile's cell along an axis, from halfway to the tile before it to halfway to the next, and a margin."""
+    tiles = tiles_along_axis(size, length)
+    centers = [(tile.start + tile.stop) / 2 for tile in tiles]
+    borders = [0, *(round((first + second) / 2) for first, second in itertools.pairwise(centers)), size]
+    return [slice(max(0, start - margin), stop + margin) for start, stop in itertools.pairwise(borders)]

@@ -1,8 +1,8 @@
-"""One open case: preprocessed once, predicted for any list of clicks."""
+"""Session: one open case, preprocessed once, predicted for any clicks; only what they changed is computed again."""
 
 import logging
-import math
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,20 +11,19 @@ from scipy.special import expit
 
 from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click
-from lesionclick.inference.body import MARGIN_MM, TRUNK_MM, find_body
-from lesionclick.inference.ensemble import Ensemble, TileMemory
-from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring
+from lesionclick.inference.body import find_body, region_to_see
+from lesionclick.inference.ensemble import Ensemble
+from lesionclick.inference.settings import FieldOfView, InferenceSettings
+from lesionclick.inference.tile_sums import TileCache
 from lesionclick.inference.tiles import Region
 from lesionclick.log import stage
 from lesionclick.model.encoding import to_network_grid
+from lesionclick.session.history import ClickHistory
 
 logger = logging.getLogger(__name__)
 
 TILE_CACHE_BYTES = 2 << 30
 """How much a session keeps of what tiles gave, if nothing else is said."""
-
-MIRROR_ABOVE = 0.001
-"""Lesion probability up to which the networks' mean without mirroring is left as it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +31,7 @@ class Prediction:
     """What an ensemble says of a case.
 
     Attributes:
-        logit_zyx: float32 on the CT's grid, the lesion's logit minus the background's, minus infinity where the image
+        logit_zyx: float32 on the case's grid, the lesion's logit minus the background's, minus infinity where the image
             was cropped away.
     """
 
@@ -40,17 +39,32 @@ class Prediction:
 
     @cached_property
     def mask(self) -> np.ndarray:
-        """uint8 on the CT's grid (z, y, x), 1 where a lesion is more likely than not."""
+        """uint8 on the case's grid (z, y, x), 1 where a lesion is more likely than not."""
         return (self.logit_zyx > 0).astype(np.uint8)
 
     @cached_property
     def probability(self) -> np.ndarray:
-        """float32 on the CT's grid (z, y, x), the lesion's probability."""
-        return expit(self.logit_zyx)
+        """float32 on the case's grid (z, y, x), the lesion's probability."""
+        probability: np.ndarray = expit(self.logit_zyx)
+        return probability
 
 
 class Session:
-    """A case opened with an ensemble, for any number of predictions."""
+    """A case opened with an ensemble, for any number of predictions.
+
+    session = Session(Ensemble.load("resources/model"), Case.read("input"))
+    first = session.predict()
+    session.history.add(Click(24, 22, 30, "tumor"))
+    corrected = session.predict()
+
+    Any number of sessions, each in a thread of its own, may share an ensemble. Calls of one session take turns.
+
+    Attributes:
+        ensemble: the networks.
+        case: what is segmented.
+        settings: where networks look, how many of them, and mirrored how often.
+        history: the clicks to go by, at first the case's own.
+    """
 
     def __init__(
         self,
@@ -65,25 +79,62 @@ class Session:
         Args:
             ensemble: the networks.
             case: what to segment.
-            settings: where networks look, how many, and mirrored how often.
-            tile_cache_bytes: how much of what tiles gave is kept, so that a prediction computes only tiles whose clicks
-                are new; 0 for nothing.
+            settings: where networks look, how many of them, and mirrored how often.
+            tile_cache_bytes: how much to keep of what tiles gave (4 bytes a voxel of each tile), so that a prediction
+                computes only tiles whose clicks are new; 0 for nothing.
         """
         self.ensemble = ensemble
         self.case = case
         self.settings = settings
-        self._memory = TileMemory() if tile_cache_bytes else None
+        self.history = ClickHistory(case.clicks)
+        self._cache = TileCache(tile_cache_bytes) if tile_cache_bytes else None
+        self._lock = threading.Lock()
         with stage("preprocessing"):
             image = np.stack([case.ct_zyx, case.pet_zyx])
             self._image, self._grid = ensemble.model.preprocessing.to_network(image, case.geometry.spacing_zyx)
             self._body: np.ndarray | None = None
-            self._mirror_above = 0.0
             if settings.field_of_view == FieldOfView.body:
                 self._body = find_body(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx, self._grid)
-            if settings.mirroring == Mirroring.adaptive:
-                self._mirror_above = MIRROR_ABOVE
 
-    def channels(self, clicks: Iterable[Click]) -> np.ndarray:
+    def predict(
+        self,
+        clicks: Iterable[Click] | None = None,
+        *,
+        deadline: float | None = None,
+        on_update: Callable[[Prediction], None] | None = None,
+    ) -> Prediction:
+        """Segments the case.
+
+        Args:
+            clicks: all clicks to go by; None for those of `history`.
+            deadline: see `Ensemble.predict_logits`, on time.monotonic; resampling to the case's grid comes after it.
+            on_update: called with the result so far after each network, on this thread.
+
+        Returns:
+            What a session that makes this prediction alone would give, on the CPU bit for bit, whatever was predicted
+            before.
+
+        Raises:
+            ModelError, DeviceError: see `Ensemble.predict_logits`.
+        """
+        clicks = self.history.clicks if clicks is None else tuple(clicks)
+        with self._lock:
+            channels = self.network_input(clicks)
+            update = None if on_update is None else lambda logit: on_update(self._to_prediction(logit))
+            with stage("prediction"):
+                logit = self.ensemble.predict_logits(
+                    channels,
+                    self.settings,
+                    region=self.region(clicks),
+                    deadline=deadline,
+                    cache=self._cache,
+                    on_update=update,
+                )
+            del channels
+            with stage("resampling to the image"):
+                return self._to_prediction(logit)
+
+    def network_input(self, clicks: Iterable[Click]) -> np.ndarray:
         """The networks' input: float32 of shape (4 or 2, *network grid), CT, PET, tumor clicks, background clicks."""
         clicks = tuple(clicks)
         if not self.ensemble.takes_clicks:
@@ -96,44 +147,12 @@ class Session:
             maps.append(self.ensemble.model.encoding.encode(points, self._grid.shape))
         return np.concatenate([self._image, np.stack(maps)])
 
-    def predict(self, clicks: Iterable[Click] | None = None, *, deadline: float | None = None) -> Prediction:
-        """Segments the case.
-
-        Args:
-            clicks: all clicks to go by; None for the case's own.
-            deadline: see `Ensemble.foreground_logit`, on time.monotonic; the way back to the CT's grid comes after it.
-
-        Raises:
-            ModelError, DeviceError: see `Ensemble.foreground_logit`.
-        """
-        clicks = self.case.clicks if clicks is None else tuple(clicks)
-        channels = self.channels(clicks)
-        with stage("prediction"):
-            logit = self.ensemble.foreground_logit(
-                channels,
-                region=self.region(clicks),
-                mirroring=self.settings.mirroring != Mirroring.none,
-                mirror_above=self._mirror_above,
-                deadline=deadline,
-                memory=self._memory if deadline is None else None,
-            )
-        del channels
-        with stage("resampling to the image"):
-            return Prediction(self.ensemble.model.preprocessing.to_image(logit, self._grid))
-
     def region(self, clicks: Iterable[Click]) -> Region | None:
         """Where the networks look for these clicks, on their grid; None for everywhere."""
         if self._body is None:
             return None
-        mask = self._body.copy()
-        points, patch = to_network_grid(clicks, self._grid), self.ensemble.model.patch
-        for point in points[((points >= 0) & (points < mask.shape)).all(axis=1)]:
-            if not mask[tuple(point)]:
-                quarters = ((at, length // 4) for at, length in zip(point, patch, strict=True))
-                mask[tuple(slice(max(0, at - quarter), at + quarter + 1) for at, quarter in quarters)] = True
-        spacing = self._grid.spacing
-        return Region(
-            mask,
-            margin=[math.ceil(MARGIN_MM / each) for each in spacing],
-            movable=[axis for axis in range(3) if patch[axis] * spacing[axis] >= TRUNK_MM],
-        )
+        points = to_network_grid(clicks, self._grid)
+        return region_to_see(self._body, points, self.ensemble.model.patch, self._grid.spacing)
+
+    def _to_prediction(self, logit: np.ndarray) -> Prediction:
+        return Prediction(self.ensemble.model.preprocessing.to_image(logit, self._grid))

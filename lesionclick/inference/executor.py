@@ -1,0 +1,82 @@
+"""Executor: computes batches of tiles on the device, one at a time, with the networks that are in memory."""
+
+import logging
+import math
+import threading
+
+import torch
+
+from lesionclick.errors import DeviceError
+from lesionclick.inference.backend import Network
+from lesionclick.inference.engine import Engine
+from lesionclick.inference.networks import NetworkCache
+from lesionclick.model.folder import ModelFolder
+
+logger = logging.getLogger(__name__)
+
+ALL_NETWORKS_BYTES = 2 << 30
+"""All networks of an ensemble are kept in host memory where their parameters take no more than this."""
+
+ALL_NETWORKS_SHARE = 0.25
+"""Likewise on a GPU, of the memory that it has free."""
+
+BATCH_VOXELS = 1 << 21
+"""Tiles and mirrorings go to a network together up to this many voxels: small ones alone leave a device idle."""
+
+
+class Executor:
+    """The networks of a model folder at work on a device. Any number of threads may use it.
+
+    Attributes:
+        model: the networks' folder.
+        engine: where and how they compute.
+        networks: those in memory.
+        batch_size: how many inputs to give to a network together; falls where the device's memory runs out.
+    """
+
+    def __init__(self, model: ModelFolder, engine: Engine, keep_networks: bool) -> None:
+        """No network is in memory yet; see `Ensemble` for the arguments."""
+        self.model = model
+        self.engine = engine
+        self.networks = NetworkCache(self._read_network, _network_capacity(model, engine, keep_networks))
+        self.batch_size = max(1, BATCH_VOXELS // math.prod(model.patch))
+        self._device_lock = threading.Lock()
+
+    def _read_network(self, place: int) -> Network:
+        network = self.model.load(self.model.folds[place])
+        return self.engine.prepare(network, self.model.channels, self.model.patch)
+
+    def compute(self, place: int, batch: torch.Tensor) -> torch.Tensor:
+        """What the network of a place in the model folder gives for a batch, see `Network`."""
+        network = self.networks.get(place)
+        with self._device_lock:
+            return network(batch)
+
+    def free_memory(self, place: int) -> None:
+        """Frees memory of the device by smaller batches or else by fewer networks.
+
+        Args:
+            place: of the network at work, which stays.
+
+        Raises:
+            DeviceError: nothing is left to give up.
+        """
+        if self.batch_size > 1:
+            self.batch_size //= 2
+            logger.info("memory of %s ran out: batches of %d from now on", self.engine.device, self.batch_size)
+        elif self.networks.keep_only(place):
+            logger.info("memory of %s ran out: one network at a time from now on", self.engine.device)
+        else:
+            tile = (self.model.channels, *self.model.patch)
+            raise DeviceError(f"{self.engine.device} has too little memory for a tile of {tile}")
+
+
+def _network_capacity(model: ModelFolder, engine: Engine, keep: bool) -> int:
+    """How many networks to keep in memory: all where there is room for all, else as many as keep the device busy."""
+    on_gpu = engine.device.type == "cuda"
+    room = ALL_NETWORKS_SHARE * torch.cuda.mem_get_info(engine.device)[0] if on_gpu else ALL_NETWORKS_BYTES
+    fits = engine.input_dtype.itemsize * model.parameters * len(model.folds) <= room
+    if fits and (keep or on_gpu):
+        return len(model.folds)
+    # two large ones at a time would be too much for host memory, and reading is nothing to what they compute there
+    return 2 if fits or on_gpu else 1

@@ -1,0 +1,81 @@
+"""Passes: which network sees which tiles, mirrored along which axes, and in what order."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lesionclick.inference.settings import InferenceSettings, Mirroring, Networks
+
+FIRST_NETWORKS = 2
+"""How many networks see every tile with `Networks.adaptive`."""
+
+Axes = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One network over tiles, averaged over some of its mirrorings.
+
+    Attributes:
+        network: its place in the model folder.
+        mirrorings: the axes of each mirroring, () for the tile as it is.
+        weight: their share of all mirrorings of the network.
+        everywhere: whether quiet tiles, in which no network that has seen them found anything, get it too.
+    """
+
+    network: int
+    mirrorings: tuple[Axes, ...]
+    weight: float
+    everywhere: bool
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether tiles are shown as they are, without any mirroring."""
+        return self.mirrorings == ((),)
+
+
+def plan_passes(mirror_axes: Sequence[Axes], settings: InferenceSettings) -> list[Pass]:
+    """All passes that a tile can get, in the order in which their results are summed.
+
+    Every network first sees tiles as they are, so that the best result so far is there early and it is known what is
+    quiet before anything is mirrored.
+
+    Args:
+        mirror_axes: of each network, the axes along which it may be mirrored.
+        settings: which tiles all networks see, and which mirrored.
+    """
+    networks = range(len(mirror_axes))
+    first = networks if settings.networks == Networks.all else first_networks(len(networks))
+    order = [*first, *(network for network in networks if network not in first)]
+    plain, mirrored = [], []
+    for network in order:
+        mirrorings = combinations(mirror_axes[network] if settings.mirroring != Mirroring.none else ())
+        share = 1 / len(mirrorings)
+        plain.append(Pass(network, mirrorings[:1], share, everywhere=network in first))
+        if mirrorings[1:]:
+            everywhere = settings.mirroring == Mirroring.all and network in first
+            mirrored.append(Pass(network, mirrorings[1:], 1 - share, everywhere))
+    # those for every tile come first: what is quiet is decided by all of them
+    passes = [*plain, *mirrored]
+    return [each for each in passes if each.everywhere] + [each for each in passes if not each.everywhere]
+
+
+def first_networks(count: int) -> tuple[int, ...]:
+    """The places of the networks that see every tile: evenly spread, as a folder of several trainings has them."""
+    taken = min(count, FIRST_NETWORKS)
+    return tuple(place * count // taken for place in range(taken))
+
+
+def split_by_mirroring(passes: Sequence[Pass]) -> list[Pass]:
+    """A pass for each mirroring: every network's first, then every network's second, and so on."""
+    single = [
+        (place, Pass(each.network, (axes,), each.weight / len(each.mirrorings), each.everywhere))
+        for each in passes
+        for place, axes in enumerate(each.mirrorings)
+    ]
+    return [each for _, each in sorted(single, key=lambda item: item[0])]
+
+
+def combinations(axes: Axes) -> tuple[Axes, ...]:
+    """Every subset of the axes, the empty one first."""
+    return tuple(subset for count in range(len(axes) + 1) for subset in itertools.combinations(axes, count))
