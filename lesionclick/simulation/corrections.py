@@ -1,27 +1,19 @@
-"""A simulated reader who corrects: after each prediction the largest error gets a click or a scribble (autoPET V).
+"""Corrections: where a mask is most wrong, and the click or scribble that says so (autoPET V).
 
 A scribble is a line of voxels inside the error; its voxels become points, as the challenge sends them.
 """
 
-from enum import StrEnum
-
 import numpy as np
 
 from lesionclick.case.clicks import Click, Label
-from lesionclick.case.lesions import components
-from lesionclick.simulation.scribbles import Scribble, deepest, draw_scribble
-
-
-class Interaction(StrEnum):
-    """Where points come from: all known beforehand, or each from the error of the last prediction."""
-
-    official = "official"
-    corrective_clicks = "corrective-clicks"
-    scribbles = "scribbles"
+from lesionclick.case.lesions import label_lesions
+from lesionclick.simulation.components import deepest_voxel
+from lesionclick.simulation.interaction import Scribble
+from lesionclick.simulation.scribbles import draw_scribble
 
 
 def largest_error(prediction_zyx: np.ndarray, truth_zyx: np.ndarray) -> tuple[np.ndarray, Label] | None:
-    """The largest connected error of a mask (18 neighbours, as the metrics have them).
+    """The largest connected error of a mask (18 neighbors, as the metrics have them).
 
     Args:
         prediction_zyx: 0 and 1.
@@ -36,7 +28,7 @@ def largest_error(prediction_zyx: np.ndarray, truth_zyx: np.ndarray) -> tuple[np
     missed: tuple[np.ndarray, Label] = (true & ~predicted, "tumor")
     extra: tuple[np.ndarray, Label] = (predicted & ~true, "background")
     for error, label in (missed, extra):
-        numbers, count = components(error)
+        numbers, count = label_lesions(error)
         if not count:
             continue
         sizes = np.bincount(numbers.ravel())
@@ -68,7 +60,7 @@ def correct(
         return ()
     voxels, label = error
     if scribble is None:
-        points = deepest(voxels, truth_zyx.shape)[None]
+        points = deepest_voxel(voxels, truth_zyx.shape)[None]
     else:
         points = draw_scribble(voxels, truth_zyx.shape, scribble, generator)
     return tuple(Click(x, y, z, label) for z, y, x in points.tolist())

@@ -1,31 +1,14 @@
 """Scribbles: lines of voxels that a simulated reader draws in an error."""
 
 from collections.abc import Callable
-from enum import StrEnum
 
 import numpy as np
 from scipy import ndimage
 
-from lesionclick.simulation.official_clicks import measure_depths, to_zyx
+from lesionclick.simulation.components import deepest_voxel, to_zyx
+from lesionclick.simulation.interaction import Scribble
 
-WALK_STEPS = 2  # of a random walk, for each voxel of the error's longest side
-
-
-class Scribble(StrEnum):
-    """Lines inside an error: from end to end through its middle, round its largest slice, or a random walk."""
-
-    centerline = "centerline"
-    border = "border"
-    random_walk = "random-walk"
-
-
-def deepest(voxels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The voxel of a component that lies deepest inside (distances in voxels): z, y, x.
-
-    `voxels` are flat indices in a volume of that shape.
-    """
-    component = measure_depths(voxels, shape)
-    return to_zyx(component.voxels[[component.depths.argmax()]], shape)[0]
+WALK_STEPS = 2  # of a random walk, for each voxel of the longest side of the error's bounding box
 
 
 def draw_scribble(
@@ -46,7 +29,7 @@ def draw_scribble(
     corner = points.min(axis=0)
     box = np.zeros(points.max(axis=0) - corner + 1, dtype=bool)
     box[tuple((points - corner).T)] = True
-    start = deepest(voxels, shape) - corner
+    start = deepest_voxel(voxels, shape) - corner
     draw: dict[Scribble, Callable[[], np.ndarray]] = {
         Scribble.centerline: lambda: _centerline(box, start),
         Scribble.border: lambda: _border(box),
@@ -57,20 +40,20 @@ def draw_scribble(
 
 
 def _centerline(box: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """The way between the two ends farthest from each other that keeps to the middle."""
+    """The path between the two ends farthest from each other that keeps to the middle."""
     from skimage.graph import MCP_Geometric  # slow to import and only needed here
 
     depths = ndimage.distance_transform_edt(np.pad(box, 1))[1:-1, 1:-1, 1:-1]
-    costs = np.where(box, 1 / np.maximum(depths, 1), -1)  # what is negative is never entered
+    costs = np.where(box, 1 / np.maximum(depths, 1), -1)  # a path never enters a voxel of negative cost
     for _ in range(2):  # the farthest voxel from anywhere is an end, and the farthest from there the other
-        ways = MCP_Geometric(costs)
-        reached, _ = ways.find_costs([tuple(start)])
+        paths = MCP_Geometric(costs)
+        reached, _ = paths.find_costs([tuple(start)])
         start = np.array(np.unravel_index(np.where(box, reached, -1).argmax(), box.shape))
-    return np.array(ways.traceback(tuple(start)))
+    return np.array(paths.traceback(tuple(start)))
 
 
 def _border(box: np.ndarray) -> np.ndarray:
-    """The rim of the axial slice with most voxels."""
+    """The rim of the axial slice with the most voxels."""
     z = int(box.sum(axis=(1, 2)).argmax())
     rim = box[z] & ~ndimage.binary_erosion(box[z])
     return np.insert(np.argwhere(rim), 0, z, axis=1)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from lesionclick.simulation.official_clicks import Component, choose_components, click_in_turn, to_zyx
+from lesionclick.simulation.components import Component, choose_components, to_zyx
+from lesionclick.simulation.round_robin import click_round_robin
 
 CUSTOM_PERCENTILE = 98.0  # of the whole PET
 
@@ -33,7 +34,7 @@ def custom_tumor_clicks(
     """
     components = choose_components(lesion_zyx, budget, generator)
     regions = [component.voxels for component in components]
-    return click_in_turn(components, regions, lesion_zyx.shape, budget, _custom_score, generator, offset)
+    return click_round_robin(components, regions, lesion_zyx.shape, budget, _custom_score, generator, offset)
 
 
 def custom_background_clicks(
