@@ -15,7 +15,7 @@ import time
 import cc3d
 import numpy as np
 
-from lesionclick.evaluation.metrics import evaluate
+from lesionclick.evaluation.metrics import score_mask
 
 SHAPE = (326, 400, 400)
 SPACING = (3.0, 2.04, 2.04)
@@ -59,13 +59,13 @@ def main(rounds: int) -> None:
         expected = volume_by_volume(prediction, truth)
         theirs.append(time.perf_counter() - start)
         start = time.perf_counter()
-        found = evaluate(prediction, truth, SPACING)
+        found = score_mask(prediction, truth, SPACING)
         ours.append(time.perf_counter() - start)
-        same = (found.dice, found.false_positive_volume, found.false_negative_volume)
+        same = (found.dice, found.false_positive_ml, found.false_negative_ml)
         np.testing.assert_allclose(same, expected, rtol=1e-7)
     print(f"| {' x '.join(map(str, SHAPE[::-1]))} voxels, {LESIONS} lesions | seconds (range) | times as fast |")
     print("| --- | --- | --- |")
-    for name, seconds_of in (("whole volume once a component", theirs), ("lesionclick.metrics", ours)):
+    for name, seconds_of in (("whole volume once a component", theirs), ("lesionclick.evaluation.metrics", ours)):
         middle = statistics.median(seconds_of)
         ratio = statistics.median(theirs) / middle
         print(f"| {name} | {middle:.2f} ({min(seconds_of):.2f} to {max(seconds_of):.2f}) | {ratio:.1f} |")

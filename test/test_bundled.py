@@ -10,7 +10,7 @@ from conftest import ROOT, process
 from lesionclick import Case, Ensemble, Session
 from lesionclick.case.case import TRUTH_FILE
 from lesionclick.case.images import read_mask
-from lesionclick.evaluation.metrics import evaluate
+from lesionclick.evaluation.metrics import score_mask
 from lesionclick.model.folder import ModelFolder
 
 MODEL = ROOT / "resources" / "model"
@@ -45,12 +45,12 @@ def test_clicks_correct_a_sample(name: str) -> None:
     assert [sum(click.label == label for click in case.clicks) for label in ("tumor", "background")] == [10, 10]
     session = Session(Ensemble.load(MODEL, "cpu", folds=["0"]), case)
     before, after = (
-        evaluate(session.predict(clicks, mirroring=False).mask, truth, case.geometry.spacing_zyx)
+        score_mask(session.predict(clicks, mirroring=False).mask, truth, case.geometry.spacing_zyx)
         for clicks in ((), case.clicks)
     )
     assert after.dice > before.dice
     assert after.detection.false_negatives < before.detection.false_negatives
-    assert after.false_negative_volume < 0.2 * before.false_negative_volume
+    assert after.false_negative_ml < 0.2 * before.false_negative_ml
 
 
 def test_a_sample_without_lesions_has_none() -> None:
@@ -72,4 +72,4 @@ def test_a_real_time_limit_is_kept(tmp_path: Path) -> None:
     case = Case.read(CASES / "psma")
     mask = read_mask(Path(done.stdout.strip()), case.geometry)
     truth = read_mask(CASES / "psma" / TRUTH_FILE, case.geometry)
-    assert evaluate(mask, truth, case.geometry.spacing_zyx).dice > 0.5
+    assert score_mask(mask, truth, case.geometry.spacing_zyx).dice > 0.5

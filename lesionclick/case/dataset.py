@@ -1,13 +1,12 @@
-"""Cases with their truth: a folder of cases in Grand Challenge layout, or a dataset in nnU-Net's raw layout.
+"""Dataset of cases with their truth: a folder of cases in Grand Challenge layout, or nnU-Net's raw layout.
 
 <dataset>/<case>/images/ct/<any>.mha  images/pet/<any>.mha  truth.mha  [lesion-clicks.json]
 
 <dataset>/imagesTr/<case>_0000.nii.gz  <case>_0001.nii.gz     CT, HU; PET, SUV
 <dataset>/labelsTr/<case>.nii.gz                              lesions, or 4D with the lesions in the first channel
-<dataset>/clicks/<case>_clicks.json                           where there are official clicks
+<dataset>/clicks/<case>_clicks.json                           where the case has official clicks
 """
 
-import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ import numpy as np
 from lesionclick.case.case import CLICKS_FILE, CT_FOLDER, PET_FOLDER, TRUTH_FILE, Case, only_file
 from lesionclick.case.images import read_mask
 from lesionclick.errors import CaseError
-from lesionclick.simulation.official_clicks import simulate_official
 
 CT_SUFFIX, PET_SUFFIX, FILE_ENDING = "_0000", "_0001", ".nii.gz"
 
@@ -25,22 +23,20 @@ CLICKS_FOLDER, CLICKS_ENDING = "clicks", "_clicks.json"
 
 TRACERS = ("fdg", "psma")
 
-OFFICIAL_BUDGET = 10  # clicks a label in the challenge
-
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class LabelledCase:
     """A case with its truth.
 
     Attributes:
-        case: with official clicks, or with simulated ones where it has none.
+        case: with the clicks of its file, or none.
         lesion_zyx: uint8, 0 and 1, on the case's grid.
-        simulated: whether the clicks are.
+        has_click_file: whether the case came with a file of clicks, which may be an empty list.
     """
 
     case: Case
     lesion_zyx: np.ndarray
-    simulated: bool
+    has_click_file: bool
 
 
 @dataclass(frozen=True)
@@ -77,14 +73,12 @@ class Dataset:
             )
         return cls(folder, tuple(names), is_nnunet)
 
-    def read(self, name: str, clicks: Path | None = None, budget: int = OFFICIAL_BUDGET, seed: int = 42) -> Truth:
-        """Reads a case, its truth and its clicks; where it has no file of clicks they are simulated.
+    def read(self, name: str, clicks_folder: Path | None = None) -> LabelledCase:
+        """Reads a case with its truth, and with clicks where it has a file of them.
 
         Args:
             name: one of `names`.
-            clicks: another folder of <case>_clicks.json than the dataset's own; for nnU-Net's layout.
-            budget: the most clicks a label to simulate.
-            seed: of the simulated clicks.
+            clicks_folder: another folder of <case>_clicks.json than the dataset's own; for nnU-Net's layout.
 
         Raises:
             CaseError: a file is missing, damaged or does not fit the others.
@@ -93,19 +87,16 @@ class Dataset:
             images = self.folder / "imagesTr"
             ct, pet = (images / f"{name}{suffix}{FILE_ENDING}" for suffix in (CT_SUFFIX, PET_SUFFIX))
             truth = self.folder / "labelsTr" / f"{name}{FILE_ENDING}"
-            points = (clicks or self.folder / CLICKS_FOLDER) / f"{name}{CLICKS_ENDING}"
+            clicks = (clicks_folder or self.folder / CLICKS_FOLDER) / f"{name}{CLICKS_ENDING}"
         else:
             folder = self.folder / name
             ct, pet = only_file(folder / CT_FOLDER), only_file(folder / PET_FOLDER)
-            truth, points = folder / TRUTH_FILE, folder / CLICKS_FILE
+            truth, clicks = folder / TRUTH_FILE, folder / CLICKS_FILE
         if not truth.exists():
             raise CaseError(f"{truth}: the truth is missing, expected a lesion mask")
-        simulated = not points.exists()
-        case = Case.read_files(name, ct, pet, None if simulated else points)
-        lesion_zyx = read_mask(truth, case.geometry, channels=self.is_nnunet)
-        if simulated:
-            case = dataclasses.replace(case, clicks=simulate_official(case.pet_zyx, lesion_zyx, seed, budget))
-        return Truth(case, lesion_zyx, simulated)
+        has_click_file = clicks.exists()
+        case = Case.read_files(name, ct, pet, clicks if has_click_file else None)
+        return LabelledCase(case, read_mask(truth, case.geometry, allow_4d=self.is_nnunet), has_click_file)
 
 
 def case_names(dataset: Path) -> list[str]:

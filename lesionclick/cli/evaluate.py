@@ -1,4 +1,4 @@
-"""The commands `lesionclick evaluate` and `lesionclick compare`."""
+"""Commands `lesionclick evaluate` and `lesionclick compare`: how good a model is, and which of several is better."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from lesionclick.case.dataset import Dataset
 from lesionclick.cli.options import (
     BackendOption,
     DeviceOption,
@@ -16,34 +15,43 @@ from lesionclick.cli.options import (
     NetworksOption,
     PrecisionOption,
 )
-from lesionclick.evaluation.comparison import compare
-from lesionclick.evaluation.protocol import Protocol
-from lesionclick.evaluation.report import SUMMARY_MARKDOWN
-from lesionclick.evaluation.runner import evaluate_dataset
-from lesionclick.files import replacing
 from lesionclick.inference.backend import Backend, Precision
-from lesionclick.inference.ensemble import Ensemble
 from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring, Networks
-from lesionclick.simulation.corrections import Interaction
-from lesionclick.simulation.scribbles import Scribble
+from lesionclick.simulation.interaction import Interaction, Scribble
 
 
 def evaluate_command(
     dataset: Annotated[
-        Path, typer.Argument(help="A folder of cases with truth.mha, or a dataset in nnU-Net's raw layout.")
+        Path,
+        typer.Argument(help="Folder of cases that each hold a truth.mha, or dataset in nnU-Net's raw layout."),
     ],
     model: ModelOption,
-    out: Annotated[Path, typer.Option(help="The folder of results; one begun with the same settings goes on.")],
-    clicks: Annotated[
-        str, typer.Option(help="Numbers of clicks a label, such as 0-10 or 0,3,7,10; for official clicks.")
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for the results. One that was begun with the same settings is completed."),
+    ],
+    click_counts: Annotated[
+        str,
+        typer.Option(help="Numbers of official clicks of each label to evaluate at, such as 0-10 or 0,3,7,10."),
     ] = "0-10",
     interaction: Annotated[
-        Interaction, typer.Option(help="Official clicks, or a correction of the largest error each round.")
+        Interaction,
+        typer.Option(
+            help="Where clicks come from: the official ones, or a correction of the largest error each round."
+        ),
     ] = Interaction.official,
-    scribble: Annotated[Scribble, typer.Option(help="How scribbles run.")] = Scribble.centerline,
-    rounds: Annotated[int, typer.Option(min=1, help="Of corrections.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Of simulated clicks and random walks.")] = 42,
-    keep_masks: Annotated[bool, typer.Option("--keep-masks", help="Store each step's mask, .mha.")] = False,
+    scribble: Annotated[
+        Scribble, typer.Option(help="How lines run where the interaction is scribbles.")
+    ] = Scribble.centerline,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Number of corrections where the interaction is corrective clicks or scribbles.")
+    ] = 5,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of simulated official clicks and of scribbles that are random walks.")
+    ] = 42,
+    keep_masks: Annotated[
+        bool, typer.Option("--keep-masks", help="Store the masks of all steps, not of the last one alone.")
+    ] = False,
     device: DeviceOption = "auto",
     backend: BackendOption = Backend.auto,
     precision: PrecisionOption = Precision.auto,
@@ -51,15 +59,27 @@ def evaluate_command(
     mirroring: MirroringOption = Mirroring.none,
     networks: NetworksOption = Networks.all,
 ) -> None:
-    """Evaluates a model over clicks or rounds of corrections: tables, intervals and figures.
+    """Evaluates a model over numbers of clicks or rounds of corrections: tables, intervals and figures.
+
+    Several processes may evaluate into one folder at a time, with the same settings.
 
     Exit code 0: every case is in the tables. 1: some cases failed, the tables name them and hold the others. 2: nothing
     could be evaluated.
     """
-    steps = parse_steps(clicks) if interaction == Interaction.official else tuple(range(rounds + 1))
+    is_official = interaction == Interaction.official
+    steps = parse_numbers(click_counts, "--click-counts") if is_official else tuple(range(rounds + 1))
+
+    from lesionclick.case.dataset import Dataset
+    from lesionclick.evaluation.protocol import EvaluationProtocol
+    from lesionclick.evaluation.report import SUMMARY_MARKDOWN
+    from lesionclick.evaluation.runner import evaluate_dataset
+    from lesionclick.inference.ensemble import Ensemble
+    from lesionclick.simulation.readers import make_reader
+
     cases = Dataset.find(dataset)
     ensemble = Ensemble.load(model, device, backend=backend, precision=precision)
-    protocol = Protocol(steps, interaction, scribble, InferenceSettings(field_of_view, mirroring, networks), seed)
+    inference = InferenceSettings(field_of_view, mirroring, networks)
+    protocol = EvaluationProtocol(steps, make_reader(interaction, scribble), inference, seed)
     failures = evaluate_dataset(ensemble, cases, protocol, out, keep_masks=keep_masks)
     typer.echo((out / SUMMARY_MARKDOWN).read_text(), nl=False)
     if failures:
@@ -67,12 +87,16 @@ def evaluate_command(
 
 
 def compare_command(
-    results: Annotated[list[Path], typer.Argument(help="Two or more folders of `lesionclick evaluate`.")],
-    out: Annotated[Path | None, typer.Option(help="A .md file to write, instead of stdout.")] = None,
+    results: Annotated[list[Path], typer.Argument(help="Two or more folders that `lesionclick evaluate` wrote.")],
+    out: Annotated[Path | None, typer.Option(help="Markdown file (.md) to write, instead of stdout.")] = None,
 ) -> None:
     """Puts evaluations side by side, with paired differences from the first over the cases common to all."""
     if len(results) < 2:
         raise typer.BadParameter("expected two or more folders")
+
+    from lesionclick.evaluation.comparison import compare
+    from lesionclick.files import replacing
+
     text = compare(results)
     if out is None:
         typer.echo(text, nl=False)
@@ -82,13 +106,17 @@ def compare_command(
         typer.echo(out)
 
 
-def parse_steps(text: str) -> tuple[int, ...]:
-    """Numbers from a list of numbers and ranges such as "0-5,7,10", ascending, none twice."""
-    steps: set[int] = set()
+def parse_numbers(text: str, option: str) -> tuple[int, ...]:
+    """Numbers from a list of numbers and ranges such as "0-5,7,10", ascending, none twice.
+
+    Raises:
+        typer.BadParameter: the text is no such list; names the option that it was given to.
+    """
+    numbers: set[int] = set()
     for part in text.split(","):
         found = re.fullmatch(r"\s*(\d{1,4})(?:-(\d{1,4}))?\s*", part)
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
         if last < first:
-            raise typer.BadParameter(f"{text!r} is not a list such as 0-10 or 0,3,7,10", param_hint="--clicks")
-        steps.update(range(first, last + 1))
-    return tuple(sorted(steps))
+            raise typer.BadParameter(f"{text!r} is not a list such as 0-10 or 0,3,7,10", param_hint=option)
+        numbers.update(range(first, last + 1))
+    return tuple(sorted(numbers))

@@ -1,50 +1,57 @@
-"""The command `lesionclick overview`: what a mask holds, in a line and a picture."""
+"""Command `lesionclick overview`: what a mask holds, in a line and a picture."""
 
-import math
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-
-from lesionclick.case.case import TRUTH_FILE, Case, mask_path
-from lesionclick.case.images import read_mask
-from lesionclick.case.lesions import components
-from lesionclick.evaluation.metrics import evaluate
 
 
 def overview_command(
-    input: Annotated[Path, typer.Argument(help="The case, in Grand Challenge layout; truth.mha may lie in it.")],
-    output: Annotated[Path, typer.Argument(help="The folder that predict wrote the case's mask to.")],
+    case_folder: Annotated[
+        Path,
+        typer.Argument(metavar="CASE", help="Folder of the case in Grand Challenge layout; it may hold a truth.mha."),
+    ],
+    output: Annotated[Path, typer.Argument(help="Folder that `lesionclick predict` wrote the case's mask to.")],
     before: Annotated[
-        Path | None, typer.Option(help="The folder of another prediction, without clicks, to show beside it.")
+        Path | None, typer.Option(help="Folder of another prediction, without clicks, to show beside this one.")
     ] = None,
 ) -> None:
-    """Prints a mask's lesions, volume and, where a truth lies beside the case, Dice; draws a .png beside the mask."""
-    from lesionclick.report import overview
+    """Prints how many lesions a mask holds and their volume, and draws a picture beside the mask.
 
-    case = Case.read(input)
+    Where the case has a truth, this also prints Dice and the false volumes, and draws the true lesions.
+    """
+    import math
+
+    import numpy as np
+
+    from lesionclick.case.case import TRUTH_FILE, Case, mask_path
+    from lesionclick.case.images import read_mask
+    from lesionclick.case.lesions import label_lesions
+    from lesionclick.evaluation.metrics import score_mask
+    from lesionclick.report.overview import Panel, draw
+
+    case = Case.read(case_folder)
     path = mask_path(case, output)
-    mask = read_mask(path, case.geometry)
-    panels = [overview.Panel("PET, predicted lesions", mask, case.clicks)]
+    mask_zyx = read_mask(path, case.geometry)
+    panels = [Panel("PET, predicted lesions", mask_zyx, case.clicks)]
     if before is not None:
-        first = read_mask(mask_path(case, before), case.geometry)
+        first_zyx = read_mask(mask_path(case, before), case.geometry)
         panels = [
-            overview.Panel("PET, predicted without clicks", first),
-            overview.Panel("PET, predicted with clicks", mask, case.clicks),
+            Panel("PET, predicted without clicks", first_zyx),
+            Panel("PET, predicted with clicks", mask_zyx, case.clicks),
         ]
-    _, count = components(mask)
-    volume = np.count_nonzero(mask) * math.prod(case.geometry.spacing) / 1000
-    typer.echo(f"{count} lesions, {volume:.1f} ml")
-    truth_path = input / TRUTH_FILE
+    _, count = label_lesions(mask_zyx)
+    volume_ml = np.count_nonzero(mask_zyx) * math.prod(case.geometry.spacing) / 1000
+    typer.echo(f"{count} lesions, {volume_ml:.1f} ml")
+    truth_path = case_folder / TRUTH_FILE
     if truth_path.exists():
-        truth = read_mask(truth_path, case.geometry)
-        panels.append(overview.Panel("PET, true lesions", truth))
-        found = evaluate(mask, truth, case.geometry.spacing_zyx)
+        truth_zyx = read_mask(truth_path, case.geometry)
+        panels.append(Panel("PET, true lesions", truth_zyx))
+        found = score_mask(mask_zyx, truth_zyx, case.geometry.spacing_zyx)
         typer.echo(
-            f"Dice {found.dice:.3f}, false positive volume {found.false_positive_volume:.1f} ml, "
-            f"false negative volume {found.false_negative_volume:.1f} ml"
+            f"Dice {found.dice:.3f}, false positive volume {found.false_positive_ml:.1f} ml, "
+            f"false negative volume {found.false_negative_ml:.1f} ml"
         )
     picture = path.with_suffix(".png")
-    overview.draw(case, panels, picture)
+    draw(case, panels, picture)
     typer.echo(picture)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lesionclick.errors import CaseError
-from lesionclick.evaluation.report import lines_of
 from lesionclick.evaluation.statistics import Estimate
+from lesionclick.evaluation.summary import values_by_line
 from lesionclick.evaluation.table import ROWS_FILE, SCORES, STEP_NAMES, Table, step_span
 
 
@@ -37,7 +37,7 @@ def _labels(folders: Sequence[Path]) -> list[str]:
 
 def _comparison(labels: Sequence[str], runs: Sequence[Table]) -> str:
     parts = [f"# {', '.join(labels)}", "", f"{len(runs[0].cases)} cases common to all.", ""]
-    lines = [lines_of(run) for run in runs]
+    lines = [values_by_line(run) for run in runs]
     columns = [STEP_NAMES[runs[0].step_name], *labels, *(f"{label} - {labels[0]}" for label in labels[1:])]
     for score, title in SCORES.items():
         parts += [f"## {title}", "", f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]

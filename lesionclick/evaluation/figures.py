@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: scores against clicks, and the worst cases."""
+"""Figures of an evaluation: scores against clicks, and the worst cases."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lesionclick.case.clicks import Click
-from lesionclick.case.dataset import Truth
+from lesionclick.case.dataset import LabelledCase
 from lesionclick.evaluation.table import STEP_NAMES, Table
 from lesionclick.files import replacing
 from lesionclick.report.overview import CLICK_MARKS, Panel, project
@@ -33,21 +33,28 @@ PANELS = {
     "clicks": ("dice", "false_positive_ml", "false_negative_ml"),
     "round": ("dice", "detection_f1", "false_positive_ml", "false_negative_ml"),
 }
-"""Which scores are drawn, by what a step counts."""
+"""Which scores are drawn, for each thing that a step may count."""
 
 
 @dataclass(frozen=True, eq=False)
-class Worst:
-    """A case to draw: its truth, and mask and clicks of the last step with their Dice."""
+class DrawnCase:
+    """A case to draw, with what came of the last step.
 
-    truth: Truth
+    Attributes:
+        labelled_case: the images and the truth.
+        mask_zyx: the predicted lesions, 0 and 1, on the case's grid.
+        clicks: all that they were predicted with.
+        dice: NaN where there is no true lesion.
+    """
+
+    labelled_case: LabelledCase
     mask_zyx: np.ndarray
     clicks: Sequence[Click]
     dice: float
 
 
 def draw_curves(table: Table, path: Path) -> None:
-    """Draws the mean over cases against clicks or rounds, a panel a score, and where the middle half of the cases lies.
+    """Draws, in a panel for each score, the mean over cases against clicks or rounds and the middle half of the cases.
 
     Args:
         table: at least one case.
@@ -86,7 +93,7 @@ def _draw_curve(axis: Axes, table: Table, score: str) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def draw_worst(cases: Sequence[Worst], path: Path) -> None:
+def draw_worst(cases: Sequence[DrawnCase], path: Path) -> None:
     """Draws cases side by side: PET projections with the true lesions, and with the predicted ones and all clicks.
 
     Args:
@@ -96,19 +103,19 @@ def draw_worst(cases: Sequence[Worst], path: Path) -> None:
     Raises:
         CaseError: the file cannot be written.
     """
-    grids = [worst.truth.case.geometry for worst in cases]
+    grids = [drawn.labelled_case.case.geometry for drawn in cases]
     tallest = max(grid.size[2] * grid.spacing[2] / (grid.size[0] * grid.spacing[0]) for grid in grids)
     figure = Figure(figsize=(2 * PANEL_INCHES * len(cases), PANEL_INCHES * tallest + 1.1), layout="constrained")
-    for part, worst in zip(figure.subfigures(1, len(cases), squeeze=False)[0], cases, strict=True):
-        case = worst.truth.case
+    for part, drawn in zip(figure.subfigures(1, len(cases), squeeze=False)[0], cases, strict=True):
+        case = drawn.labelled_case.case
         name = case.name if len(case.name) <= 32 else f"{case.name[:29]}..."
-        dice = "no true lesion" if math.isnan(worst.dice) else f"Dice {worst.dice:.3f}"
+        dice = "no true lesion" if math.isnan(drawn.dice) else f"Dice {drawn.dice:.3f}"
         part.suptitle(f"{name}\n{dice}", fontsize=11)
         left, right = part.subplots(1, 2)
         for axis in (left, right):
             axis.set_anchor("N")
-        project(left, case, Panel("truth", worst.truth.lesion_zyx))
-        project(right, case, Panel("prediction", worst.mask_zyx, worst.clicks))
+        project(left, case, Panel("truth", drawn.labelled_case.lesion_zyx))
+        project(right, case, Panel("prediction", drawn.mask_zyx, drawn.clicks))
     marks = [
         Line2D([], [], linestyle="", marker=marker, color=color, label=f"{label} click")
         for label, (marker, color) in CLICK_MARKS.items()

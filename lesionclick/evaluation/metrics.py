@@ -1,7 +1,7 @@
-"""The challenge's metrics: Dice, false positive and negative volume, area under a click curve, detection F1.
+"""Metrics of the challenge: Dice, false positive and negative volume, area under a click curve, detection F1.
 
 Source: autoPET/CT IV (Dice, volumes, AUC) and autoPET V (detection). A lesion is a connected component with 18
-neighbours. What the truth does not define is NaN and left out of means.
+neighbors. What the truth does not define is NaN and left out of means.
 """
 
 import math
@@ -12,14 +12,20 @@ import numpy as np
 from grand_challenge_metrics.stats import calculate_confusion_matrix, dice_from_confusion_matrix
 from scipy import ndimage
 
-from lesionclick.case.lesions import components
+from lesionclick.case.lesions import label_lesions
 
-DETECTION_IOU = 0.1
+DETECTION_IOU = 0.1  # from here on a predicted component and a true lesion match (autoPET V)
 
 
 @dataclass(frozen=True)
 class Detection:
-    """Lesions found and missed, and predicted components that are none."""
+    """Lesions found and missed, and predicted components that are no lesion.
+
+    Attributes:
+        true_positives: true lesions that were found.
+        false_positives: predicted components that match no true lesion.
+        false_negatives: true lesions that were not found.
+    """
 
     true_positives: int
     false_positives: int
@@ -35,28 +41,28 @@ class Detection:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What one mask scores against the truth.
+    """How well a mask agrees with the truth.
 
     Attributes:
         dice: overlap, 0 to 1; NaN where the truth is empty.
-        false_positive_volume: ml of predicted components that touch no true voxel.
-        false_negative_volume: ml of true components that no predicted voxel touches; NaN where the truth is empty.
+        false_positive_ml: ml of predicted components that touch no true voxel.
+        false_negative_ml: ml of true components that no predicted voxel touches; NaN where the truth is empty.
         detection: components matched by overlap.
     """
 
     dice: float
-    false_positive_volume: float
-    false_negative_volume: float
+    false_positive_ml: float
+    false_negative_ml: float
     detection: Detection
 
 
-def evaluate(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) -> Metrics:
+def score_mask(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) -> Metrics:
     """Compares a mask with the truth.
 
     Args:
         prediction: 0 and 1, three axes.
         truth: 0 and 1, of the same shape.
-        spacing: mm a voxel along each axis.
+        spacing: of the voxels along each axis, mm.
 
     Raises:
         ValueError: the shapes differ.
@@ -67,8 +73,8 @@ def evaluate(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]
     boxes = ndimage.find_objects((prediction > 0) | (truth > 0), max_label=1)
     box = boxes[0] if boxes and boxes[0] is not None else (slice(0, 1),) * 3
     predicted, true = prediction[box] > 0, truth[box] > 0
-    predicted_labels, predicted_count = components(predicted)
-    true_labels, true_count = components(true)
+    predicted_labels, predicted_count = label_lesions(predicted)
+    true_labels, true_count = label_lesions(true)
     overlap = _overlaps(true_labels, true_count, predicted_labels, predicted_count)
 
     missed = np.flatnonzero(overlap[1:, 1:].sum(axis=1) == 0) + 1
@@ -77,8 +83,8 @@ def evaluate(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]
     matrix = calculate_confusion_matrix(true, predicted, [0, 1])
     return Metrics(
         dice=float(dice_from_confusion_matrix(matrix)[1]) if true_count else math.nan,
-        false_positive_volume=voxel_ml * float(overlap[:, extra].sum()),
-        false_negative_volume=false_negative if true_count else math.nan,
+        false_positive_ml=voxel_ml * float(overlap[:, extra].sum()),
+        false_negative_ml=false_negative if true_count else math.nan,
         detection=_detect(overlap),
     )
 
@@ -101,6 +107,6 @@ def _detect(overlap: np.ndarray) -> Detection:
 def auc(values: Sequence[float]) -> float:
     """Area under a click curve: the trapezoid rule with unit steps between its points.
 
-    The challenge gives 11 points, 0 to 10 clicks a label; the paper gives 4, at 0, 3, 7 and 10 clicks.
+    The challenge has 11 points, at 0 to 10 clicks of each label; the paper has 4, at 0, 3, 7 and 10 clicks.
     """
     return float(np.trapezoid(values))

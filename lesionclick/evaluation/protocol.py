@@ -1,65 +1,69 @@
-"""Evaluation protocol: what is asked of an ensemble in each case."""
+"""Protocol of an evaluation: what is asked of an ensemble in each case."""
 
+import dataclasses
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from lesionclick.case.clicks import Click
-from lesionclick.case.dataset import OFFICIAL_BUDGET, Truth
+from lesionclick.case.dataset import LabelledCase
 from lesionclick.inference.settings import InferenceSettings
-from lesionclick.simulation.corrections import Interaction, correct
-from lesionclick.simulation.scribbles import Scribble
+from lesionclick.simulation.interaction import Interaction
+from lesionclick.simulation.official_clicks import OFFICIAL_BUDGET, OFFICIAL_SEED, simulate_official
+from lesionclick.simulation.readers import OfficialReader, Reader, Situation, StepName
 
 
 @dataclass(frozen=True)
-class Protocol:
+class EvaluationProtocol:
     """What is asked of the ensemble in each case.
 
     Attributes:
-        steps: numbers of clicks a label or, with corrections, rounds; ascending. Round 0 has no clicks.
-        interaction: where clicks come from.
-        scribble: how scribbles run, for that interaction.
+        steps: numbers of clicks of each label or, with corrections, rounds; ascending, at least one. Round 0 has no
+            clicks.
+        reader: who clicks.
         inference: how networks look at a case.
-        seed: of simulated clicks and random walks; the challenge's is 42.
+        seed: of simulated official clicks and of the reader's random choices.
     """
 
     steps: tuple[int, ...]
-    interaction: Interaction = Interaction.official
-    scribble: Scribble = Scribble.centerline
-    inference: InferenceSettings = InferenceSettings()
-    seed: int = 42
+    reader: Reader = field(default_factory=OfficialReader)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+    seed: int = OFFICIAL_SEED
 
     @property
-    def step_name(self) -> str:
-        """What a step counts, a key of `summary.STEP_NAMES`."""
-        return "clicks" if self.interaction == Interaction.official else "round"
+    def step_name(self) -> StepName:
+        """What a step counts, a key of `table.STEP_NAMES`."""
+        return self.reader.step_name
 
-    @property
-    def budget(self) -> int:
-        """The most clicks a label to simulate where a case has no official ones."""
-        return max(OFFICIAL_BUDGET, *self.steps)
+    def source(self, labelled_case: LabelledCase) -> str:
+        """Where a case's clicks come from: an interaction, or "simulated" for official clicks of a case without any."""
+        interaction = self.reader.interaction
+        is_simulated = interaction == Interaction.official and not labelled_case.has_click_file
+        return "simulated" if is_simulated else interaction.value
 
-    def clicks(self, step: int, truth: Truth, before: tuple[Click, ...], mask: np.ndarray | None) -> tuple[Click, ...]:
-        """All clicks to predict a step with.
+    def with_clicks(self, labelled_case: LabelledCase) -> LabelledCase:
+        """The case with simulated clicks, where the reader goes by official ones and the case has no file of them.
+
+        They are as many of each label as the last step asks for, but at least the challenge's 10. Any other case comes
+        back as it is.
+        """
+        if self.source(labelled_case) != "simulated":
+            return labelled_case
+        budget = max(OFFICIAL_BUDGET, *self.steps)
+        clicks = simulate_official(labelled_case.case.pet_zyx, labelled_case.lesion_zyx, self.seed, budget)
+        return dataclasses.replace(labelled_case, case=dataclasses.replace(labelled_case.case, clicks=clicks))
+
+    def next_clicks(
+        self, labelled_case: LabelledCase, step: int, clicks: tuple[Click, ...], mask_zyx: np.ndarray | None
+    ) -> tuple[Click, ...]:
+        """All clicks to predict a step with; the same ones each time that it is asked.
 
         Args:
+            labelled_case: from `with_clicks`.
             step: one of `steps`.
-            truth: the case.
-            before: the clicks of the step before.
-            mask: what came of them; None at the first step.
+            clicks: all that the step before was predicted with.
+            mask_zyx: what came of them; None at the first step.
         """
-        if self.interaction == Interaction.official:
-            return first_clicks(truth.case.clicks, step)
-        if mask is None:
-            return ()
-        scribble = self.scribble if self.interaction == Interaction.scribbles else None
-        generator = np.random.default_rng([self.seed, step, zlib.crc32(truth.case.name.encode())])
-        return tuple(dict.fromkeys((*before, *correct(mask, truth.lesion_zyx, scribble, generator))))
-
-
-def first_clicks(clicks: tuple[Click, ...], count: int) -> tuple[Click, ...]:
-    """The first `count` tumor clicks and the first `count` background clicks."""
-    tumor = [click for click in clicks if click.label == "tumor"]
-    background = [click for click in clicks if click.label == "background"]
-    return (*tumor[:count], *background[:count])
+        generator = np.random.default_rng([self.seed, step, zlib.crc32(labelled_case.case.name.encode())])
+        return self.reader.next_clicks(Situation(labelled_case, step, clicks, mask_zyx, generator))

@@ -1,113 +1,74 @@
-"""Rows of scores, and tables made from them: means with intervals, areas under curves, differences between runs."""
+"""Report of an evaluation: the tables and figures of a folder of results, made from what it holds of each case."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from lesionclick.evaluation.statistics import Estimate, number_format
-from lesionclick.evaluation.table import SCORES, STEP_NAMES, Table
+from lesionclick.case.dataset import Dataset
+from lesionclick.evaluation.results import Results
+from lesionclick.evaluation.summary import summarize, to_json, to_markdown
+from lesionclick.evaluation.table import ROWS_FILE, Table
 from lesionclick.files import replacing
 
-SUMMARY_JSON = Path("summary.json")
+SUMMARY_JSON, SUMMARY_MARKDOWN = Path("summary.json"), Path("summary.md")
 
-SUMMARY_MARKDOWN = Path("summary.md")
+CURVE_FILE, WORST_FILE = Path("curve.png"), Path("worst.png")
 
-Lines = dict[str, dict[str, Estimate]]
-"""What a table of results has a line for, each step and each area, with an estimate a score."""
-
-
-def groups(table: Table) -> dict[str, Table]:
-    """The whole table as "all" and, where names tell tracers, a table for each tracer."""
-    tracers = sorted({row.tracer for row in table.rows})
-    found = {"all": table}
-    if tracers != ["unknown"]:
-        for tracer in tracers:
-            found[tracer] = table.select(row.case for row in table.rows if row.tracer == tracer)
-    return found
+WORST_COUNT = 3
 
 
-def lines_of(table: Table) -> dict[str, dict[str, np.ndarray]]:
-    """Each step and each area, with each score's values, one a case."""
-    lines: dict[str, dict[str, np.ndarray]] = {str(step): {} for step in table.steps}
-    for score in SCORES:
-        for step, values in zip(table.steps, table.curves(score).T, strict=True):
-            lines[str(step)][score] = values
-        for name, values in table.areas(score).items():
-            lines.setdefault(f"AUC {name}", {})[score] = values
-    return lines
-
-
-def summarize(table: Table) -> dict[str, Lines]:
-    """Estimates for all cases and each tracer; see `groups`."""
-    return {
-        group: {
-            line: {score: Estimate.of(values) for score, values in scores.items()}
-            for line, scores in lines_of(part).items()
-        }
-        for group, part in groups(table).items()
-    }
-
-
-def to_markdown(table: Table, summary: Mapping[str, Lines]) -> str:
-    """Markdown: for all cases and each tracer a table of means, 95 % intervals and medians.
+def write_report(results: Results, dataset: Dataset, failures: Mapping[str, str]) -> None:
+    """Writes cases.csv, summary.json, summary.md, curve.png and worst.png from all complete cases.
 
     Args:
-        table: the rows.
-        summary: their estimates, by `summarize`.
-    """
-    names = [STEP_NAMES[table.step_name], *SCORES.values()]
-    parts = []
-    for group, part in groups(table).items():
-        parts += [f"## {group}: {len(part.cases)} cases", "", f"| {' | '.join(names)} |", "| --- " * len(names) + "|"]
-        for line, estimates in summary[group].items():
-            cells = [_with_median(score, estimate) for score, estimate in estimates.items()]
-            parts.append(f"| {line} | {' | '.join(cells)} |")
-        parts.append("")
-    note = "Mean [95 % bootstrap interval over cases]; median. What an empty truth leaves undefined is left out."
-    if table.areas("dice"):
-        note += " AUC: trapezoid rule with unit steps between the points."
-    return "\n".join([*parts, note]) + "\n"
-
-
-def _with_median(score: str, estimate: Estimate) -> str:
-    median = f"; {estimate.median:{number_format(score)}}" if estimate.cases else ""
-    return f"{estimate.cell(score)}{median}"
-
-
-def write_summary(table: Table, settings: Mapping[str, Any], failures: Mapping[str, str], out: Path) -> None:
-    """Writes summary.json and summary.md into a folder.
-
-    Args:
-        table: all that was evaluated.
-        settings: how; shown as they are.
+        results: holds at least one complete case.
+        dataset: the cases, for their order in the tables and the images of the worst ones.
         failures: cases that could not be evaluated, with the reason.
-        out: the folder.
 
     Raises:
-        CaseError: a file cannot be written.
+        CaseError: a file cannot be written, or one that is needed is missing or damaged.
     """
+    table = results.read_table(dataset.names)
+    table.write(results.folder / ROWS_FILE)
+    _write_summary(table, results.settings, failures, results.folder)
+    _draw(table, results, dataset)
+
+
+def _write_summary(table: Table, settings: Mapping[str, Any], failures: Mapping[str, str], folder: Path) -> None:
     summary = summarize(table)
-    sizes = {group: len(part.cases) for group, part in groups(table).items()}
     content = {
         "settings": settings,
         "step": table.step_name,
         "failed": failures,
-        "groups": {group: {"cases": sizes[group], "lines": _to_json(lines)} for group, lines in summary.items()},
+        "groups": to_json(table, summary),
     }
-    with replacing(out / SUMMARY_JSON) as temporary:
+    with replacing(folder / SUMMARY_JSON) as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     text = f"# {settings['model']} on {settings['dataset']}\n\n{to_markdown(table, summary)}"
     if failures:
         listed = "".join(f"- {name}: {reason}\n" for name, reason in failures.items())
         text += f"\n## Not evaluated: {len(failures)} cases\n\n{listed}"
-    with replacing(out / SUMMARY_MARKDOWN) as temporary:
+    with replacing(folder / SUMMARY_MARKDOWN) as temporary:
         temporary.write_text(text)
 
 
-def _to_json(lines: Lines) -> dict[str, Any]:
-    return {
-        line: {score: estimate.to_json() for score, estimate in estimates.items()} for line, estimates in lines.items()
-    }
+def _draw(table: Table, results: Results, dataset: Dataset) -> None:
+    from lesionclick.evaluation import figures  # matplotlib is slow to import and only needed here
+
+    figures.draw_curves(table, results.folder / CURVE_FILE)
+    dice = dict(zip(table.cases, table.curves("dice")[:, -1].tolist(), strict=True))
+    cases = []
+    for name in worst_cases(table):
+        labelled_case = dataset.read(name)
+        mask_zyx, clicks = results.read_last_step(name, labelled_case.case.geometry)
+        cases.append(figures.DrawnCase(labelled_case, mask_zyx, clicks, dice[name]))
+    figures.draw_worst(cases, results.folder / WORST_FILE)
+
+
+def worst_cases(table: Table) -> tuple[str, ...]:
+    """The cases of least Dice at the last step, the worst first; those without true lesions come last, by FPvol."""
+    last = [row for row in table.rows if row.step == table.steps[-1]]
+    last.sort(key=lambda row: (math.inf if math.isnan(row.dice) else row.dice, -row.false_positive_ml, row.case))
+    return tuple(row.case for row in last[:WORST_COUNT])

@@ -13,14 +13,14 @@ SEED = 42
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cases summarized in a number; NaN where there are too few of them.
+    """A value of many cases, summarized; NaN where there are too few of them.
 
     Attributes:
-        cases: for how many it is defined.
-        mean: over them.
-        median: over them.
-        low: of the mean's 95 % interval (percentile bootstrap over cases); defined from 2 cases on.
-        high: likewise.
+        cases: for how many the value is defined.
+        mean: over these.
+        median: over these.
+        low: lower end of the mean's 95 % interval (percentile bootstrap over cases); defined from 2 cases on.
+        high: upper end.
     """
 
     cases: int
@@ -31,7 +31,7 @@ class Estimate:
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Estimate":
-        """Summarizes one value a case; NaN is left out."""
+        """Summarizes values, one for each case; NaN is left out."""
         from scipy.stats import bootstrap  # slow to import and only needed here
 
         defined = values[~np.isnan(values)]
@@ -58,5 +58,5 @@ class Estimate:
 
 
 def number_format(score: str) -> str:
-    """How tables show a score's numbers."""
+    """How tables show the numbers of a score: a format specification."""
     return ".2f" if score.endswith("_ml") else ".3f"

@@ -1,4 +1,4 @@
-"""Tables of scores: a row a case and step, read from and written to CSV."""
+"""Table of scores: a row for each case and step, read from and written to CSV."""
 
 import csv
 import dataclasses
@@ -22,26 +22,26 @@ SCORES = {
     "false_negative_ml": "FNvol, ml",
     "detection_f1": "detection F1",
 }
-"""What is summarized: columns of the rows, and how tables name them."""
+"""The scores that are summarized: their columns in the rows, and how tables name them."""
 
-STEP_NAMES = {"clicks": "clicks a label", "round": "round"}
+STEP_NAMES: dict[str, str] = {"clicks": "clicks a label", "round": "round"}
 """What a step counts: its column in the rows, and how tables name it."""
 
 CLICK_CURVES = (tuple(range(11)), (0, 3, 7, 10))  # official autoPET/CT IV; arXiv 2508.21680
 
 
 @dataclass(frozen=True)
-class Row:
+class CaseScore:
     """What one case scored at one step; the fields are the columns of cases.csv.
 
     Attributes:
         case: its name.
         tracer: fdg, psma or unknown.
-        step: clicks a label, or round of corrections.
+        step: number of clicks of each label, or round of corrections.
         source: where the clicks come from: official, simulated, corrective-clicks or scribbles.
-        tumor_points: how many the networks were shown.
-        background_points: likewise.
-        dice: 0 to 1; NaN where the truth is empty, as all that the truth does not define.
+        tumor_points: how many tumor clicks the networks were shown.
+        background_points: how many background clicks.
+        dice: 0 to 1; NaN where the truth is empty, as everything that the truth does not define.
         false_positive_ml: volume of predicted lesions that touch no true one.
         false_negative_ml: volume of true lesions that no predicted one touches.
         true_positives: true lesions found.
@@ -67,15 +67,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one evaluation.
+    """Scores of one evaluation.
 
     Attributes:
-        step_name: a key of STEP_NAMES.
-        rows: each case at each step, the steps of a case together and ascending.
+        step_name: what a step counts, a key of STEP_NAMES.
+        rows: each case at each step; the steps of a case are together and ascending.
     """
 
     step_name: str
-    rows: tuple[Row, ...]
+    rows: tuple[CaseScore, ...]
 
     @property
     def cases(self) -> tuple[str, ...]:
@@ -115,7 +115,7 @@ class Table:
         Raises:
             CaseError: the file cannot be written.
         """
-        columns = [field.name for field in dataclasses.fields(Row)]
+        columns = [field.name for field in dataclasses.fields(CaseScore)]
         with replacing(path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(self.step_name if column == "step" else column for column in columns)
@@ -128,13 +128,13 @@ class Table:
         Raises:
             CaseError: the file is missing or holds something else.
         """
-        fields = dataclasses.fields(Row)
-        parse: list[Callable[[str], Any]] = list(typing.get_type_hints(Row).values())  # str, int and float
+        fields = dataclasses.fields(CaseScore)
+        parse: list[Callable[[str], Any]] = list(typing.get_type_hints(CaseScore).values())  # str, int and float
         try:
             with path.open(newline="") as file:
                 header, *lines = csv.reader(file)
             step_name = header[[field.name for field in fields].index("step")]
-            rows = tuple(Row(*(one(text) for one, text in zip(parse, line, strict=True))) for line in lines)
+            rows = tuple(CaseScore(*(one(text) for one, text in zip(parse, line, strict=True))) for line in lines)
         except FileNotFoundError:
             raise CaseError(f"{path}: the file is missing, expected what `lesionclick evaluate` writes") from None
         except (OSError, ValueError, IndexError) as error:
@@ -148,6 +148,7 @@ class Table:
 
 
 def step_span(steps: Sequence[int]) -> str:
+    """Steps in words, such as "0-10" or "0, 3, 7, 10"."""
     if list(steps) == list(range(steps[0], steps[-1] + 1)):
         return f"{steps[0]}-{steps[-1]}"
     return ", ".join(map(str, steps))

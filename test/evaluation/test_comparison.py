@@ -8,7 +8,7 @@ import pytest
 from lesionclick.cli.main import main
 from lesionclick.errors import CaseError
 from lesionclick.evaluation.comparison import compare
-from lesionclick.evaluation.table import Row, Table
+from lesionclick.evaluation.table import CaseScore, Table
 
 STEPS = (0, 3, 7, 10)
 
@@ -16,7 +16,7 @@ STEPS = (0, 3, 7, 10)
 def write(folder: Path, dice: dict[str, float], steps: Sequence[int] = STEPS, step_name: str = "clicks") -> Path:
     """Results in which every case gains 0.01 Dice a step's number."""
     rows = [
-        Row(case, "fdg", step, "official", step, step, start + step / 100, 2.0, 4.0, 1, 0, 0, 1.0)
+        CaseScore(case, "fdg", step, "official", step, step, start + step / 100, 2.0, 4.0, 1, 0, 0, 1.0)
         for case, start in dice.items()
         for step in steps
     ]

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from conftest import GOLDEN
 
 from lesionclick.case.lesions import label_lesions
-from lesionclick.evaluation.metrics import Detection, auc, evaluate
+from lesionclick.evaluation.metrics import Detection, auc, score_mask
 
 EXPECTED = json.loads((GOLDEN / "metrics" / "expected.json").read_text())
 PAIRS = [name for name in EXPECTED if name != "auc"]
@@ -21,11 +21,11 @@ def same(found: float, expected: float | None) -> bool:
 def test_equals_the_official_figures(name: str) -> None:
     images = [sitk.ReadImage(str(GOLDEN / "metrics" / name / f"{kind}.mha")) for kind in ("prediction", "truth")]
     prediction, truth = (sitk.GetArrayFromImage(image) for image in images)
-    found = evaluate(prediction, truth, images[1].GetSpacing()[::-1])
+    found = score_mask(prediction, truth, images[1].GetSpacing()[::-1])
     expected = EXPECTED[name]
     assert same(found.dice, expected["dice"])
-    assert same(found.false_positive_volume, expected["false_positive_volume_ml"])
-    assert same(found.false_negative_volume, expected["false_negative_volume_ml"])
+    assert same(found.false_positive_ml, expected["false_positive_volume_ml"])
+    assert same(found.false_negative_ml, expected["false_negative_volume_ml"])
     counts = expected["detection"]
     assert found.detection == Detection(counts["tp"], counts["fp"], counts["fn"])
     assert same(found.detection.f1, counts["f1"])
@@ -44,14 +44,14 @@ def test_one_voxel_that_touches_saves_a_whole_lesion() -> None:
     prediction = np.zeros_like(truth)
     prediction[3:6, 3, 3] = 1
     prediction[0, 8, 8] = 1
-    found = evaluate(prediction, truth, (1, 2, 5))
-    assert found.false_negative_volume == pytest.approx(8 * 0.01)
-    assert found.false_positive_volume == pytest.approx(0.01)
+    found = score_mask(prediction, truth, (1, 2, 5))
+    assert found.false_negative_ml == pytest.approx(8 * 0.01)
+    assert found.false_positive_ml == pytest.approx(0.01)
     assert found.detection == Detection(0, 2, 2)  # 1 of 29 voxels is too little to find a lesion
     assert found.dice == pytest.approx(2 * 1 / (35 + 4))
 
 
-def test_neighbours_over_an_edge_belong_together_and_over_a_corner_do_not() -> None:
+def test_neighbors_over_an_edge_belong_together_and_over_a_corner_do_not() -> None:
     mask = np.zeros((4, 4, 4), dtype=np.uint8)
     mask[0, 0, 0] = mask[0, 1, 1] = mask[1, 2, 2] = 1
     assert label_lesions(mask)[1] == 2
@@ -59,4 +59,4 @@ def test_neighbours_over_an_edge_belong_together_and_over_a_corner_do_not() -> N
 
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match="the prediction has the shape"):
-        evaluate(np.zeros((2, 2, 2)), np.zeros((2, 2, 3)), (1, 1, 1))
+        score_mask(np.zeros((2, 2, 2)), np.zeros((2, 2, 3)), (1, 1, 1))
