@@ -1,1 +1,1 @@
-"""DICOM in: series, SUV and segmentation objects, with errors that name the slice."""
+"""DICOM in: the series of a study, CT and PET as volumes, SUV and segmentation objects. Needs the extra `dicom`."""

@@ -1,8 +1,8 @@
-"""DICOM segmentation objects: the lesions that they mark."""
+"""Segmentation objects (DICOM SEG): the segments that are lesions, brought to the PET's grid."""
 
 import fnmatch
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import highdicom
@@ -13,12 +13,20 @@ from pydicom.dataset import Dataset
 
 from lesionclick.case.images import resample_label
 from lesionclick.dicom.fields import MALFORMED, sequence_item, tag_of
-from lesionclick.dicom.series import require_frame_of_reference
+from lesionclick.dicom.volume import SeriesVolume, image_from_volume, require_frame_of_reference
 from lesionclick.errors import CaseError
 
 
 def choose_segments(study: Path, paths: Sequence[Path], patterns: Sequence[str]) -> dict[Path, list[int]]:
-    """Which segments of which DICOM SEG files are lesions: those whose label fits a pattern, or the only one there is.
+    """Which segments are lesions: those whose label fits a pattern, or the only one there is.
+
+    Args:
+        study: the folder, for messages.
+        paths: its DICOM SEG files.
+        patterns: labels of segments, * and ? allowed, case matters; may be empty where there is one segment in all.
+
+    Returns:
+        File -> numbers of its segments.
 
     Raises:
         CaseError: there is no segmentation, a pattern fits none, or there are several segments and no pattern.
@@ -36,10 +44,11 @@ def choose_segments(study: Path, paths: Sequence[Path], patterns: Sequence[str])
     for (path, number), label in labels.items():
         if not patterns or any(fnmatch.fnmatchcase(label, pattern) for pattern in patterns):
             chosen[path].append(number)
-    return chosen
+    return dict(chosen)
 
 
 def _segment_labels(path: Path) -> dict[int, str]:
+    """SegmentNumber -> SegmentLabel."""
     header = pydicom.dcmread(path, stop_before_pixels=True)
     try:
         return {int(segment.SegmentNumber): str(segment.SegmentLabel) for segment in header.SegmentSequence}
@@ -47,16 +56,13 @@ def _segment_labels(path: Path) -> dict[int, str]:
         raise CaseError(f"{path}: is not a DICOM SEG that can be read: {error}") from error
 
 
-def read_lesions(
-    segments: dict[Path, list[int]], pet: sitk.Image, frame_of_reference: str, spacings: dict[str, float]
-) -> np.ndarray:
-    """Segments of DICOM SEG files, united, on the PET's grid (nearest neighbour).
+def read_lesions(segments: Mapping[Path, Sequence[int]], pet: SeriesVolume, ct: SeriesVolume) -> np.ndarray:
+    """Segments of DICOM SEG files, united, on the PET's grid (nearest neighbor).
 
     Args:
         segments: file -> numbers of its segments.
-        pet: the image whose grid it is.
-        frame_of_reference: the PET's FrameOfReferenceUID, which a segmentation has to share.
-        spacings: SeriesInstanceUID -> distance between slices in mm, of the series that a segmentation may refer to.
+        pet: on whose grid the lesions are to lie, and in whose frame of reference they have to.
+        ct: of the same study; a segmentation may have been drawn on it.
 
     Returns:
         uint8 of shape (z, y, x), 0 and 1.
@@ -64,46 +70,42 @@ def read_lesions(
     Raises:
         CaseError: a file is not a segmentation of this study, has no even grid, or leaves nothing on the PET's grid.
     """
-    lesion = np.zeros(pet.GetSize()[::-1], dtype=np.uint8)
+    lesions = np.zeros(pet.image.GetSize()[::-1], dtype=np.uint8)
     for path, numbers in segments.items():
-        stored = pydicom.dcmread(path)
-        require_frame_of_reference(stored, frame_of_reference)
-        _require_slice_spacing(stored, spacings)
-        part = resample_label(_read_segments(stored, numbers), pet)
+        header = pydicom.dcmread(path)
+        require_frame_of_reference(header, pet)
+        _complete_slice_spacing(header, (pet, ct))
+        part = resample_label(_read_segments(header, numbers), pet.image)
         if not part.any():
             raise CaseError(f"{path}: its chosen segments leave no voxel on the PET's grid")
-        lesion |= part
-    return lesion
+        lesions |= part
+    return lesions
 
 
-def _require_slice_spacing(stored: Dataset, spacings: dict[str, float]) -> None:
-    """Fills in the distance between a segmentation's slices where it is not stored.
+def _complete_slice_spacing(header: Dataset, volumes: Sequence[SeriesVolume]) -> None:
+    """Stores the distance between a segmentation's slices where it is missing: that of the series it refers to.
 
     Empty frames are mostly left out, so it cannot be told from the frames' positions.
     """
-    measures = sequence_item(sequence_item(stored, "SharedFunctionalGroupsSequence"), "PixelMeasuresSequence", stored)
+    measures = sequence_item(sequence_item(header, "SharedFunctionalGroupsSequence"), "PixelMeasuresSequence", header)
     if measures.get("SpacingBetweenSlices"):
         return
-    referenced = [str(item.get("SeriesInstanceUID")) for item in stored.get("ReferencedSeriesSequence", [])]
-    known = [spacings[uid] for uid in referenced if uid in spacings]
-    if len(known) != 1:
+    referenced = [str(item.get("SeriesInstanceUID")) for item in header.get("ReferencedSeriesSequence", [])]
+    spacings = [volume.slice_spacing for volume in volumes if volume.uid in referenced]
+    if len(spacings) != 1:
         raise CaseError(
-            f"{stored.filename}: {tag_of('SpacingBetweenSlices')} is missing and it does not refer to the CT or the PET "
-            "series that is converted"
+            f"{header.filename}: {tag_of('SpacingBetweenSlices')} is missing and it does not refer to either the CT or "
+            "the PET series that is converted"
         )
-    measures.SpacingBetweenSlices = known[0]
+    measures.SpacingBetweenSlices = spacings[0]
 
 
-def _read_segments(stored: Dataset, numbers: Sequence[int]) -> sitk.Image:
+def _read_segments(header: Dataset, numbers: Sequence[int]) -> sitk.Image:
     """The union of segments on their own grid, uint8; fractional ones count from one half on."""
     try:
-        segmentation = highdicom.seg.Segmentation.from_dataset(stored, copy=False)
+        segmentation = highdicom.seg.Segmentation.from_dataset(header, copy=False)
         volume = segmentation.get_volume(segment_numbers=numbers)
     except MALFORMED as error:
-        raise CaseError(f"{stored.filename}: is not a DICOM SEG with an even grid: {error}") from error
-    image = sitk.GetImageFromArray((volume.array >= 0.5).any(axis=-1).astype(np.uint8))
-    # highdicom's axes are slices, rows, columns; SimpleITK's are columns, rows, slices
-    image.SetSpacing([float(value) for value in volume.spacing[::-1]])
-    image.SetOrigin([float(value) for value in volume.position])
-    image.SetDirection(volume.direction[:, ::-1].ravel().tolist())
-    return image
+        raise CaseError(f"{header.filename}: is not a DICOM SEG with an even grid: {error}") from error
+    union = (volume.array >= 0.5).any(axis=-1).astype(np.uint8)
+    return image_from_volume(volume.get_geometry().with_array(union))

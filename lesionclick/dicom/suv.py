@@ -1,4 +1,9 @@
-"""SUV: from stored PET values to body-weight standardized uptake."""
+"""SUV: from a PET in Bq/ml to body-weight standardized uptake.
+
+As the Quantitative Imaging Biomarkers Alliance's vendor-neutral recipe has it (QIBA profile FDG-PET/CT): SUV (g/ml) =
+activity concentration (Bq/ml) * body weight (g) / dose (Bq), the dose decayed from its administration to the time that
+the scanner corrected the image's decay to.
+"""
 
 import datetime
 from collections.abc import Sequence
@@ -17,7 +22,8 @@ from lesionclick.dicom.fields import (
     text_of,
     time_of,
 )
-from lesionclick.dicom.series import rescaled_voxels, stack_slices
+from lesionclick.dicom.series import Series
+from lesionclick.dicom.volume import SeriesVolume, read_volume
 from lesionclick.errors import CaseError
 
 MAX_HALF_LIVES = 10
@@ -30,24 +36,31 @@ GE_CREATOR, GE_SCAN_TIME = "GEMS_PETD_01", 0x0D
 """GE's private element (0009,xx0d): date and time of the scan's start."""
 
 
-def read_suv(slices: Sequence[Dataset]) -> sitk.Image:
-    """A PET series in body-weight SUV (g/ml), float32.
+def read_suv(series: Series) -> SeriesVolume:
+    """Reads a PET series in body-weight SUV (g/ml).
 
     Raises:
-        CaseError: the series is not in Bq/ml or not corrected for decay and attenuation, or a field is missing or
-            implausible.
+        CaseError: as `read_volume` does, or the series is not in Bq/ml or not corrected for decay and attenuation, or a
+            field that SUV needs is missing or implausible.
     """
-    for item in slices:
+    pet = read_volume(series)
+    for item in pet.slices:
         if text_of(item, "Units") != "BQML":
             raise CaseError(f"{item.filename}: {tag_of('Units')} is {item.Units}, expected BQML (Bq/ml)")
-    return stack_slices(rescaled_voxels(slices) * np.float32(suv_factor(slices)), slices)
+    suv_zyx = sitk.GetArrayViewFromImage(pet.image) * np.float32(suv_factor(pet.slices))
+    image = sitk.GetImageFromArray(suv_zyx)
+    image.CopyInformation(pet.image)
+    return SeriesVolume(pet.slices, image)
 
 
 def suv_factor(slices: Sequence[Dataset]) -> float:
-    """What Bq/ml are multiplied with to give body-weight SUV (g/ml): weight in g / dose in Bq at the reference time.
+    """What Bq/ml are multiplied with to give body-weight SUV (g/ml): PatientWeight (kg) * 1000 / dose (Bq).
 
-    The reference time of the image's decay correction is the scan's start (DecayCorrection START) or the administration
-    itself (ADMIN; the dose is then not decayed).
+    The dose is RadionuclideTotalDose at the time that DecayCorrection refers to: the scan's start (START), to which it
+    is decayed with RadionuclideHalfLife (s), or the administration itself (ADMIN), where it is taken as it is.
+
+    Args:
+        slices: the datasets of a PET series; patient and dose are read from the first.
 
     Raises:
         CaseError: a field that this needs is missing or implausible.
@@ -57,37 +70,40 @@ def suv_factor(slices: Sequence[Dataset]) -> float:
     for correction in ("ATTN", "DECY"):
         if correction not in corrections:
             raise CaseError(f"{header.filename}: {tag_of('CorrectedImage')} lacks {correction}, so there is no SUV")
-    drug = sequence_item(header, "RadiopharmaceuticalInformationSequence")
-    weight = positive_number(header, "PatientWeight", header)
-    dose = positive_number(drug, "RadionuclideTotalDose", header)
+    radiopharmaceutical = sequence_item(header, "RadiopharmaceuticalInformationSequence")
+    weight = positive_number(header, "PatientWeight")
+    dose = positive_number(radiopharmaceutical, "RadionuclideTotalDose", header)
     if dose < MIN_DOSE:
         raise CaseError(f"{header.filename}: {tag_of('RadionuclideTotalDose')} is {dose:g}, expected becquerels")
     method = text_of(header, "DecayCorrection")
     if method == "START":
-        half_life = positive_number(drug, "RadionuclideHalfLife", header)
-        dose *= 0.5 ** (_seconds_to_scan(slices, drug, half_life) / half_life)
+        half_life = positive_number(radiopharmaceutical, "RadionuclideHalfLife", header)
+        dose *= 0.5 ** (_seconds_to_scan(slices, radiopharmaceutical, half_life) / half_life)
     elif method != "ADMIN":
         raise CaseError(f"{header.filename}: {tag_of('DecayCorrection')} is {method}, expected START or ADMIN")
     return weight * 1000 / dose
 
 
-def _seconds_to_scan(slices: Sequence[Dataset], drug: Dataset, half_life: float) -> float:
-    """From the injection to the scan's start."""
+def _seconds_to_scan(slices: Sequence[Dataset], radiopharmaceutical: Dataset, half_life: float) -> float:
+    """Seconds from the injection to the scan's start.
+
+    The injection is RadiopharmaceuticalStartDateTime or, without a date, RadiopharmaceuticalStartTime.
+    """
     header = slices[0]
     scan = _scan_start(slices)
-    if drug.get("RadiopharmaceuticalStartDateTime"):
-        injection = moment_of(drug, "RadiopharmaceuticalStartDateTime", header)
-        source = "RadiopharmaceuticalStartDateTime"
+    if radiopharmaceutical.get("RadiopharmaceuticalStartDateTime"):
+        keyword = "RadiopharmaceuticalStartDateTime"
+        injection = moment_of(radiopharmaceutical, keyword, header)
     else:
-        source = "RadiopharmaceuticalStartTime"
-        injection = datetime.datetime.combine(scan.date(), time_of(drug, source, header))
+        keyword = "RadiopharmaceuticalStartTime"
+        injection = datetime.datetime.combine(scan.date(), time_of(radiopharmaceutical, keyword, header))
         if injection > scan:  # the time has no date: past midnight it was the day before
             injection -= datetime.timedelta(days=1)
     seconds = (scan - injection).total_seconds()
     if not 0 <= seconds <= MAX_HALF_LIVES * half_life:
         raise CaseError(
-            f"{header.filename}: {tag_of(source)} is {seconds:.0f} s before the scan's start ({scan}), expected between "
-            f"0 and {MAX_HALF_LIVES} half-lives of {half_life:.0f} s"
+            f"{header.filename}: {tag_of(keyword)} is {seconds:.0f} s before the scan's start ({scan}), expected "
+            f"between 0 and {MAX_HALF_LIVES} half-lives of {half_life:.0f} s"
         )
     return seconds
 
@@ -95,8 +111,9 @@ def _seconds_to_scan(slices: Sequence[Dataset], drug: Dataset, half_life: float)
 def _scan_start(slices: Sequence[Dataset]) -> datetime.datetime:
     """When the scan began: the moment that DecayCorrection START refers to.
 
-    The series' own time unless some slice was acquired before it: it is then that of a later reconstruction, and GE's
-    private scan time or, for the others, the earliest acquisition counts.
+    By QIBA's recipe that is SeriesDate and SeriesTime, unless some slice was acquired before: they are then those of a
+    later reconstruction, and GE's private scan time or, for other vendors, the earliest AcquisitionDate and
+    AcquisitionTime count.
     """
     header = slices[0]
     series = date_and_time(header, "Series")

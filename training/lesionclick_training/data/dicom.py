@@ -1,9 +1,7 @@
-"""A DICOM study with a CT series, a PET series and segmentations (TCGA-LUAD, NSCLC Radiogenomics) -> a case of ours.
+"""DICOM study with a CT series, a PET series and segmentations (TCGA-LUAD, NSCLC Radiogenomics) -> a case of a dataset.
 
-Everything ends up on the PET's grid: the CT (HU) resampled linearly, the DICOM SEG by nearest neighbour. PET in Bq/ml
-becomes body-weight SUV from the headers, as the Quantitative Imaging Biomarkers Alliance's vendor-neutral recipe for
-SUV has it (FDG-PET/CT profile): SUV = activity concentration * body weight / dose, the dose decayed from its
-administration to the time that the scanner corrected its image to.
+Everything ends up on the PET's grid: the CT (HU) resampled linearly, the DICOM SEG by nearest neighbor. The PET becomes
+body-weight SUV from its headers (`lesionclick.dicom.suv`).
 """
 
 from collections.abc import Sequence
@@ -12,17 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from lesionclick.case.images import resample_ct
-from lesionclick.dicom.fields import text_of
 from lesionclick.dicom.segmentation import choose_segments, read_lesions
-from lesionclick.dicom.series import (
-    choose_series,
-    find_series,
-    load_slices,
-    read_ct,
-    require_frame_of_reference,
-    slice_spacing,
-)
+from lesionclick.dicom.series import choose_series, find_series
 from lesionclick.dicom.suv import read_suv
+from lesionclick.dicom.volume import read_ct, require_frame_of_reference
 from lesionclick.errors import CaseError
 from lesionclick_training.data.nnunet_layout import adding_cases, stack_label, write_case
 from lesionclick_training.data.organs import read_organs
@@ -61,24 +52,17 @@ def convert_dicom(
     if not name or Path(name).name != name:
         raise CaseError(f"{name!r} cannot name a case, expected a plain name without folders")
     found = find_series(study)
-    pet_slices = load_slices(choose_series(study, found, "PT", pet_series))
-    ct_slices = load_slices(choose_series(study, found, "CT", ct_series))
-    pet = read_suv(pet_slices)
-    frame_of_reference = text_of(pet_slices[0], "FrameOfReferenceUID")
-    require_frame_of_reference(ct_slices[0], frame_of_reference)
-    ct = resample_ct(read_ct(ct_slices), pet)
+    pet = read_suv(choose_series(study, found, "PT", pet_series))
+    ct = read_ct(choose_series(study, found, "CT", ct_series))
+    require_frame_of_reference(ct.slices[0], pet)
     segmentations = [path for series in found if series.modality == "SEG" for path in series.paths]
     if without_lesions and segmentations:
         raise CaseError(f"{segmentations[0]}: a segmentation in a study that was said to be without lesions")
     if without_lesions:
-        lesion = np.zeros(pet.GetSize()[::-1], dtype=np.uint8)
+        lesions = np.zeros(pet.image.GetSize()[::-1], dtype=np.uint8)
     else:
-        spacings = {
-            text_of(slices[0], "SeriesInstanceUID"): slice_spacing(slices) for slices in (ct_slices, pet_slices)
-        }
-        chosen = choose_segments(study, segmentations, segments)
-        lesion = read_lesions(chosen, pet, frame_of_reference, spacings)
-    organ = None if organs is None else read_organs(organs, pet)
+        lesions = read_lesions(choose_segments(study, segmentations, segments), pet, ct)
+    organ = None if organs is None else read_organs(organs, pet.image)
     with adding_cases(dataset) as staged:
-        write_case(staged, name, ct, pet, stack_label(lesion, organ))
+        write_case(staged, name, resample_ct(ct.image, pet.image), pet.image, stack_label(lesions, organ))
     return name
