@@ -1,9 +1,9 @@
 """Volume of a CT or PET series: its slices checked, stacked by highdicom, and rescaled to physical values.
 
 highdicom sorts the slices, finds their distance, directions and origin, and stacks their pixels. Two things stay here.
-It says only that a series is no volume, so that the slice that is to blame has to be found by `_in_order`; and its
-own tolerances do not fit: a gantry tilted by up to 2.5 degrees passes its test for perpendicular stacking, while slices
-2 mm apart whose positions are stored with one decimal may fail it. And each slice is rescaled in `_rescale`: highdicom
+Which slice is to blame is found by `_in_order`, for highdicom says only that a series is no volume, and its own
+tolerances do not fit: a gantry tilted by up to 2.5 degrees passes its test for perpendicular stacking, while slices
+2 mm apart whose positions are stored with one decimal may fail it. Each slice is rescaled by `_rescale`, for highdicom
 computes in the type of its result, and float64 would hold 2.5 GB for a CT of 600 slices while float32 rounds a PET's
 slope before the product.
 """
@@ -37,9 +37,10 @@ class SeriesVolume:
     """A CT or PET series as one volume.
 
     Attributes:
-        slices: the files' datasets, in order of the image's slices.
-        image: float32, pixels times RescaleSlope plus RescaleIntercept: Hounsfield units, or a PET's Units. Its slices
-            follow each other along the cross product of its x and y directions.
+        slices: the files' datasets without their pixels, in order of the image's slices.
+        image: float32; pixels times RescaleSlope plus RescaleIntercept, that is Hounsfield units or the PET's Units, and
+            SUV (g/ml) where `read_suv` made it. Its slices follow each other along the cross product of its x and y
+            directions.
     """
 
     slices: tuple[Dataset, ...]
@@ -72,6 +73,9 @@ def read_volume(series: Series) -> SeriesVolume:
     _align_geometry(slices)
     _require_pixels(slices)
     volume = _along_normal(_stack(slices))
+    for item in slices:
+        if "PixelData" in item:  # the volume has them now; pydicom's decoded copy goes, too
+            del item.PixelData
     slices = _in_order(slices, volume)
     _rescale(volume.array, slices)
     image = image_from_volume(volume)
@@ -88,6 +92,16 @@ def read_ct(series: Series) -> SeriesVolume:
     """
     ct = read_volume(series)
     return SeriesVolume(ct.slices, sitk.Maximum(ct.image, AIR))
+
+
+def require_frame_of_reference(header: Dataset, pet: SeriesVolume) -> None:
+    """Raises CaseError where a file's coordinates are not those of the PET."""
+    found = text_of(header, "FrameOfReferenceUID")
+    if found != pet.frame_of_reference:
+        raise CaseError(
+            f"{header.filename}: {tag_of('FrameOfReferenceUID')} is {found}, not the PET's {pet.frame_of_reference}: "
+            "the two were not acquired together"
+        )
 
 
 def image_from_volume(volume: highdicom.Volume) -> sitk.Image:
@@ -108,16 +122,6 @@ def _along_normal(volume: highdicom.Volume) -> highdicom.Volume:
     SimpleITK's (columns, rows, slices).
     """
     return volume.ensure_handedness("LEFT_HANDED", flip_axis=0)
-
-
-def require_frame_of_reference(header: Dataset, pet: SeriesVolume) -> None:
-    """Raises CaseError where a file's coordinates are not those of the PET."""
-    found = text_of(header, "FrameOfReferenceUID")
-    if found != pet.frame_of_reference:
-        raise CaseError(
-            f"{header.filename}: {tag_of('FrameOfReferenceUID')} is {found}, not the PET's {pet.frame_of_reference}: "
-            "the two were not acquired together"
-        )
 
 
 def _align_geometry(slices: Sequence[Dataset]) -> None:

@@ -43,6 +43,7 @@ def test_slices_are_sorted_and_each_is_rescaled_by_its_own_slope(study: Syntheti
     pet = read(study, tmp_path)
     assert np.array_equal(sitk.GetArrayFromImage(pet.image), becquerels(study))
     assert [item.SOPInstanceUID for item in pet.slices] == [item.SOPInstanceUID for item in study.pet]
+    assert not any("PixelData" in item for item in pet.slices)
     assert pet.uid == study.pet[0].SeriesInstanceUID
     assert pet.frame_of_reference == study.frame_of_reference
 
