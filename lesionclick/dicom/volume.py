@@ -38,7 +38,7 @@ class SeriesVolume:
 
     Attributes:
         slices: the files' datasets without their pixels, in order of the image's slices.
-        image: float32; pixels times RescaleSlope plus RescaleIntercept, that is Hounsfield units or the PET's Units, and
+        image: float32; pixels times RescaleSlope plus RescaleIntercept, so Hounsfield units or the PET's Units, and
             SUV (g/ml) where `read_suv` made it. Its slices follow each other along the cross product of its x and y
             directions.
     """
