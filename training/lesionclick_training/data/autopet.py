@@ -27,6 +27,7 @@ from lesionclick.case.geometry import Geometry, require_same_grid
 from lesionclick.case.images import read_geometry, read_label
 from lesionclick.errors import CaseError
 from lesionclick.files import read_json_object
+from lesionclick.model.files import DATASET_FILE
 from lesionclick_training.data.nnunet_layout import (
     SPLITS_FILE,
     adding_cases,
@@ -66,7 +67,7 @@ def convert_autopet(
     """
     if dataset.exists():
         raise CaseError(f"{dataset}: exists already, expected the name of a dataset to make")
-    _check_dataset_json(release / "dataset.json")
+    _check_dataset_json(release / DATASET_FILE)
     names = _case_names(release)
     grids = {name: _check_grids(release, name) for name in tqdm(names, desc="checking grids", disable=None)}
     splits = read_splits(release / SPLITS_FILE, names) if (release / SPLITS_FILE).exists() else None
@@ -100,20 +101,20 @@ def _check_dataset_json(path: Path) -> None:
 
 def _case_names(release: Path) -> list[str]:
     """Names of the cases, sorted; every one has its label, CT and PET, and there is nothing else."""
-    labelled = {path.name.removesuffix(FILE_ENDING) for path in _images_in(release / "labelsTr")}
-    if not labelled:
+    labeled = {path.name.removesuffix(FILE_ENDING) for path in _images_in(release / "labelsTr")}
+    if not labeled:
         raise CaseError(f"{release / 'labelsTr'}: holds no case, expected <case>{FILE_ENDING}")
-    for name in sorted(labelled):
+    for name in sorted(labeled):
         if not name.startswith(TRACER_PREFIXES):
             raise CaseError(f"{release / 'labelsTr'}: the case {name} starts neither with fdg_ nor with psma_")
     images = {path.name for path in _images_in(release / "imagesTr")}
-    expected = {f"{name}{suffix}{FILE_ENDING}" for name in labelled for suffix in (CT_SUFFIX, PET_SUFFIX)}
+    expected = {f"{name}{suffix}{FILE_ENDING}" for name in labeled for suffix in (CT_SUFFIX, PET_SUFFIX)}
     for missing in sorted(expected - images):
         kind = "CT" if missing.endswith(f"{CT_SUFFIX}{FILE_ENDING}") else "PET"
-        raise CaseError(f"{release / 'imagesTr' / missing}: the {kind} of a labelled case is missing")
+        raise CaseError(f"{release / 'imagesTr' / missing}: the {kind} of a labeled case is missing")
     for surplus in sorted(images - expected):
-        raise CaseError(f"{release / 'imagesTr' / surplus}: is neither the CT nor the PET of a labelled case")
-    return sorted(labelled)
+        raise CaseError(f"{release / 'imagesTr' / surplus}: is neither the CT nor the PET of a labeled case")
+    return sorted(labeled)
 
 
 def _images_in(folder: Path) -> list[Path]:

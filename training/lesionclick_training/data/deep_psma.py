@@ -4,7 +4,7 @@ The layout as known to us from what is public; anything else there is left alone
 
     train_<number>/PSMA/CT.nii.gz           HU, on a grid of its own
     train_<number>/PSMA/PET.nii.gz          SUV
-    train_<number>/PSMA/TTB.nii.gz          total tumour burden, 0 and 1, on the PET's grid
+    train_<number>/PSMA/TTB.nii.gz          total tumor burden, 0 and 1, on the PET's grid
     train_<number>/PSMA/totseg_24.nii.gz    classes of TotalSegmentator's task "total" (v2, 117 classes)
     train_<number>/FDG/...                  the same for the other tracer
 
@@ -35,7 +35,7 @@ FIRST_BONE = 25
 def convert_deep_psma(challenge: Path, dataset: Path, organs: Path | None = None) -> list[str]:
     """Adds the challenge's training studies to a dataset, which is made where it is missing.
 
-    The CT is resampled to the PET's grid (linear, -1024 HU outside), the organs too (nearest neighbour).
+    The CT is resampled to the PET's grid (linear, -1024 HU outside), the organs too (nearest neighbor).
 
     Args:
         challenge: the folder with train_0001 and so on.

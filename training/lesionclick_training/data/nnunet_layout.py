@@ -24,6 +24,7 @@ import SimpleITK as sitk
 from lesionclick.case.dataset import CT_SUFFIX, FILE_ENDING, PET_SUFFIX, case_names
 from lesionclick.errors import CaseError
 from lesionclick.files import read_json, read_json_object
+from lesionclick.model.files import DATASET_FILE
 
 ORGANS = (
     "spleen",
@@ -42,6 +43,11 @@ ORGANS = (
 SPLITS_FILE = "splits_final.json"
 
 Splits = list[dict[str, list[str]]]
+
+
+def organ_number(organ: str) -> int:
+    """The number of an organ of `ORGANS`, 1 to 10."""
+    return ORGANS.index(organ) + 1
 
 
 def stack_label(lesion_zyx: np.ndarray, organ_zyx: np.ndarray | None = None) -> np.ndarray:
@@ -91,7 +97,7 @@ def write_dataset_json(dataset: Path, description: str = "") -> None:
         "description": description,
         "overwrite_image_reader_writer": "SimpleITKIO",
     }
-    (dataset / "dataset.json").write_text(json.dumps(content, indent=1) + "\n")
+    (dataset / DATASET_FILE).write_text(json.dumps(content, indent=1) + "\n")
 
 
 def write_splits(folder: Path, splits: Sequence[Mapping[str, Sequence[str]]]) -> None:
@@ -172,7 +178,7 @@ def _join(staged: Path, dataset: Path, description: str) -> None:
             raise CaseError(f"{dataset}: has a case {name} already")
     splits_path = dataset / SPLITS_FILE
     splits = read_splits(splits_path, case_names(dataset)) if splits_path.exists() else None
-    json_path = dataset / "dataset.json"
+    json_path = dataset / DATASET_FILE
     before = read_json_object(json_path, CaseError).get("description", "") if json_path.exists() else ""
     if description and description not in before:
         before = f"{before}; {description}" if before else description

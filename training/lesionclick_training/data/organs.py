@@ -17,7 +17,7 @@ from lesionclick.case.dataset import FILE_ENDING
 from lesionclick.case.geometry import Geometry, require_same_grid
 from lesionclick.case.images import read_label, resample_label
 from lesionclick.errors import CaseError
-from lesionclick_training.data.nnunet_layout import ORGANS
+from lesionclick_training.data.nnunet_layout import ORGANS, organ_number
 
 
 @dataclass(frozen=True)
@@ -109,19 +109,14 @@ PRECEDENCE = (
 """Where classes overlap the organ that stands first here has the voxel: roughly the smaller, which has more to lose."""
 
 
-def organ_number(organ: str) -> int:
-    """The number of an organ of `ORGANS`, 1 to 10."""
-    return ORGANS.index(organ) + 1
-
-
 def label_organs(reference: sitk.Image, total: Path, head_glands: Path | None = None) -> np.ndarray:
     """Our organ label out of TotalSegmentator's output.
 
     Args:
         reference: the image on whose grid the label is wanted, usually the CT; the output is resampled to it (nearest
-            neighbour, 0 outside) where it lies on another.
+            neighbor, 0 outside) where it lies on another.
         total: output of the task "total", a multilabel file or a folder of <class>.nii.gz.
-        head_glands: output of the task "head_glands_cavities", likewise; without it the glands (10) stay unlabelled.
+        head_glands: output of the task "head_glands_cavities", likewise; without it the glands (10) stay unlabeled.
 
     Returns:
         uint8 of shape (z, y, x): 0 for none, 1 to 10 by `ORGANS`; overlaps go by `PRECEDENCE`.
@@ -182,7 +177,7 @@ def read_organs(path: Path, reference: sitk.Image) -> np.ndarray:
     """Reads an organ label that `write_organs` wrote.
 
     Returns:
-        uint8 of shape (z, y, x) on the reference's grid, 0 to 10; resampled (nearest neighbour) from any other.
+        uint8 of shape (z, y, x) on the reference's grid, 0 to 10; resampled (nearest neighbor) from any other.
 
     Raises:
         CaseError: the file is missing, holds other values, or lies elsewhere than the reference.

@@ -1,12 +1,12 @@
-"""The whole body of a phantom, in the standard frame of `phantom_patient`."""
+"""The whole body of a phantom, in the standard frame of `patient`."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from lesionclick_training.phantom import organs as organs
-from lesionclick_training.phantom import skeleton as skeleton
+from lesionclick_training.phantom import abdomen, chest, head_and_neck, skeleton, vessels
 from lesionclick_training.phantom.patient import (
+    MUSCLE_HU,
     SIDES,
     Patient,
     Structure,
@@ -44,23 +44,23 @@ def build_anatomy(rng: np.random.Generator, patient: Patient) -> Anatomy:
     """Models a patient's body; `rng` draws the size and place of organs."""
     arms = arm_joints(rng, patient)
     lean, cavity, chest_glands = lean_body(patient, arms), body_cavity(patient), breasts(patient)
-    diaphragm = organs.diaphragm_surface(rng)
-    bowel, bowel_line = organs.bowel(rng, patient)
-    kidneys, ureters = organs.kidneys(rng, patient)
+    diaphragm = chest.diaphragm_surface(rng)
+    bowel, bowel_line = abdomen.bowel(rng, patient)
+    kidneys, ureters = abdomen.kidneys(rng, patient)
     structures = (
         *_muscles(rng, lean, chest_glands),
         Structure("fat", [cavity], -98.0),
-        *organs.face_and_neck(rng),
-        *organs.skull_and_brain(rng),
-        *organs.mediastinum(cavity),
-        *organs.lungs(rng, cavity, diaphragm),
-        *organs.heart(rng, patient),
-        *organs.upper_abdomen(rng, patient, cavity, diaphragm),
+        *head_and_neck.face_and_neck(rng),
+        *head_and_neck.skull_and_brain(rng),
+        *chest.mediastinum(cavity),
+        *chest.lungs(rng, cavity, diaphragm),
+        *chest.heart(rng, patient),
+        *abdomen.upper_abdomen(rng, patient, cavity, diaphragm),
         *bowel,
         *kidneys,
-        *organs.pelvic_organs(rng, patient),
-        *organs.vessels(patient),
-        *organs.psoas_muscles(),
+        *abdomen.pelvic_organs(rng, patient),
+        *vessels.great_vessels(patient),
+        *abdomen.psoas_muscles(),
         *skeleton.spine(),
         *skeleton.rib_cage(cavity),
         *skeleton.pelvis(cavity),
@@ -90,11 +90,12 @@ def _muscles(rng: np.random.Generator, lean: Solid, chest_glands: tuple[Solid, .
         return 6 * sheets(z, y, x) + 3
 
     def near_sheet(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return 8 * np.abs(sheets(0.3 * z, y, x)) - 1.2
+        distance: np.ndarray = 8 * np.abs(sheets(0.3 * z, y, x)) - 1.2
+        return distance
 
     return [
         Structure("breast", [breast.grown(-12).where(glandular) for breast in chest_glands], 15.0),
-        Structure("muscle", [lean], organs.MUSCLE_HU),
+        Structure("muscle", [lean], MUSCLE_HU),
         Structure("fat", [lean.grown(-8).where(near_sheet)], -50.0),
     ]
 

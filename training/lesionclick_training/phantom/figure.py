@@ -12,18 +12,18 @@ from scipy import ndimage
 
 from lesionclick_training.phantom.phantom import Phantom
 
-# one colour an organ class, in the order of nnunet_layout.ORGANS
-_ORGAN_COLOURS = ListedColormap(
+ORGAN_COLORS = ListedColormap(
     ["#7b6fb0", "#c98b3c", "#a8765c", "#d9c44a", "#b9d3e6", "#c7bcb0", "#d99aa8", "#8fb58a", "#4d8f86", "#5b8fc4"]
 )
+"""A color for each organ class, in the order of `nnunet_layout.ORGANS`."""
 
-_LESION_COLOUR = ListedColormap(["#d4001a"])
+LESION_COLORS = ListedColormap(["#d4001a"])
 
-_DRAWN_FIRST = (5, 3, 6, 7, 8, 1, 2, 4, 9, 10)
+LARGE_TO_SMALL = (5, 3, 6, 7, 8, 1, 2, 4, 9, 10)
 """Organ classes from large to small, so that a projection hides none."""
 
 
-def figure(phantom: Phantom, path: Path) -> None:
+def draw_figure(phantom: Phantom, path: Path) -> None:
     """Draws a phantom as PNG: coronal CT, maximum-intensity projection of the PET, both fused, and the labels."""
     depth, _, width = phantom.ct_zyx.shape
     tall = depth * phantom.spacing_zyx[0] / (width * phantom.spacing_zyx[2])
@@ -52,7 +52,7 @@ def figure(phantom: Phantom, path: Path) -> None:
         f"organs and lesions ({count})",
         phantom,
         _projected_organs(phantom.organ_zyx),
-        cmap=_ORGAN_COLOURS,
+        cmap=ORGAN_COLORS,
         vmin=1,
         vmax=10,
     )
@@ -61,13 +61,13 @@ def figure(phantom: Phantom, path: Path) -> None:
         panels[3].get_title(),
         phantom,
         np.ma.masked_equal(phantom.lesion_zyx.max(axis=1), 0),
-        cmap=_LESION_COLOUR,
+        cmap=LESION_COLORS,
     )
     drawing.savefig(path, dpi=110)
 
 
-def _show(panel: Axes, title: str, phantom: Phantom, image: np.ndarray, **how: Any) -> None:
-    panel.imshow(image, origin="lower", aspect=phantom.spacing_zyx[0] / phantom.spacing_zyx[2], **how)
+def _show(panel: Axes, title: str, phantom: Phantom, image: np.ndarray, **imshow_options: Any) -> None:
+    panel.imshow(image, origin="lower", aspect=phantom.spacing_zyx[0] / phantom.spacing_zyx[2], **imshow_options)
     panel.set_title(title, fontsize=11, color="black")
     panel.set_axis_off()
 
@@ -81,6 +81,6 @@ def _middle_row(phantom: Phantom) -> int:
 def _projected_organs(organ_zyx: np.ndarray) -> np.ndarray:
     """Organ classes seen from the front, small ones over large ones; masked where there are none."""
     seen = np.zeros((organ_zyx.shape[0], organ_zyx.shape[2]), dtype=np.uint8)
-    for organ in _DRAWN_FIRST:
+    for organ in LARGE_TO_SMALL:
         seen[(organ_zyx == organ).any(axis=1)] = organ
     return np.ma.masked_equal(seen, 0)

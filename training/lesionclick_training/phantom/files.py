@@ -1,54 +1,83 @@
-"""Files of a phantom: a case in nnU-Net's raw layout or in the container's."""
+"""Files of phantoms: cases in nnU-Net's raw layout or in the container's."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from tqdm import tqdm
 
-from lesionclick.case.case import CLICKS_FILE, CT_FOLDER, PET_FOLDER, TRUTH_FILE
-from lesionclick.case.clicks import Click, write_clicks
+from lesionclick.case.case import Case
+from lesionclick.case.clicks import Click
+from lesionclick.case.geometry import Geometry
+from lesionclick.simulation.official_clicks import simulate_official
 from lesionclick_training.data import nnunet_layout
-from lesionclick_training.phantom.phantom import Phantom
+from lesionclick_training.phantom.phantom import Phantom, make_phantom
+from lesionclick_training.phantom.population import Population
 from lesionclick_training.phantom.shapes import Triple
+
+PHANTOM_WARNING = "trained on synthetic phantoms, for demonstration and tests, not for patients"
+"""What a model says of itself each time it is used, if a phantom was in its training data."""
+
+
+def draw_phantoms(seeds: Iterable[int], population: Population, spacing_zyx: Triple) -> Iterator[tuple[str, Phantom]]:
+    """The phantoms of seeds, each with its name <population>_<tracer>_<seed>; shows progress.
+
+    Args:
+        seeds: 0 or more each.
+        population: what patients, scans, lesions and decoys are drawn from.
+        spacing_zyx: mm.
+    """
+    for seed in tqdm(seeds, unit="phantom", disable=None):
+        phantom = make_phantom(seed, spacing_zyx=spacing_zyx, population=population)
+        yield f"{population.name}_{phantom.tracer.lower()}_{seed:05d}", phantom
+
+
+def write_nnunet_dataset(phantoms: Iterable[tuple[str, Phantom]], dataset: Path) -> None:
+    """Adds phantoms to a dataset in nnU-Net's raw layout, whose description then warns of them.
+
+    Raises:
+        CaseError: see `nnunet_layout.adding_cases`; no phantom is added then.
+    """
+    with nnunet_layout.adding_cases(dataset, PHANTOM_WARNING) as folder:
+        for name, phantom in phantoms:
+            write_nnunet_case(phantom, folder, name)
+
+
+def write_container_cases(phantoms: Iterable[tuple[str, Phantom]], folder: Path) -> None:
+    """Writes each phantom to a folder of its name, with the clicks that the challenge's scheme simulates."""
+    for name, phantom in phantoms:
+        clicks = simulate_official(phantom.pet_zyx, phantom.lesion_zyx)
+        write_container_case(phantom, folder / name, clicks)
+
+
+def write_nnunet_case(phantom: Phantom, dataset: Path, name: str) -> None:
+    """Writes a phantom as a training case (`nnunet_layout.write_case`), CT and PET rounded to what a scan is worth."""
+    label = nnunet_layout.stack_label(phantom.lesion_zyx, phantom.organ_zyx)
+    ct = _image(np.round(phantom.ct_zyx).astype(np.int16), phantom.spacing_zyx)
+    pet = _image(_rounded_pet(phantom), phantom.spacing_zyx)
+    nnunet_layout.write_case(dataset, name, ct, pet, label)
+
+
+def write_container_case(phantom: Phantom, folder: Path, clicks: Iterable[Click]) -> None:
+    """Writes a phantom in Grand Challenge layout, named after the folder, with its truth beside it; see `Case.write`.
+
+    The CT is in whole HU; the PET is rounded as in a training case.
+    """
+    geometry = Geometry.of(_image(phantom.lesion_zyx, phantom.spacing_zyx))
+    case = Case(folder.name, phantom.ct_zyx, _rounded_pet(phantom), geometry, tuple(clicks))
+    case.write(folder, lesion_zyx=phantom.lesion_zyx, ct_type=np.int16)
+
+
+def _rounded_pet(phantom: Phantom) -> np.ndarray:
+    """The PET to 1 in 1000 above SUV 4 and to 1/256 SUV below, which makes a compressed file a third as large."""
+    _, exponent = np.frexp(phantom.pet_zyx)
+    step = np.ldexp(np.float32(1), np.maximum(exponent - 10, -7))
+    rounded: np.ndarray = (np.round(phantom.pet_zyx / step) * step).astype(np.float32)
+    return rounded
 
 
 def _image(volume: np.ndarray, spacing_zyx: Triple) -> sitk.Image:
     image = sitk.GetImageFromArray(volume)
     image.SetSpacing([float(step) for step in reversed(spacing_zyx)])
     return image
-
-
-def _stored_ct(phantom: Phantom) -> sitk.Image:
-    """The CT in whole HU."""
-    return _image(np.round(phantom.ct_zyx).astype(np.int16), phantom.spacing_zyx)
-
-
-def _stored_pet(phantom: Phantom) -> sitk.Image:
-    """The PET to 1 in 1000 above SUV 4 and to 1/256 SUV below, which makes a compressed file a third as large."""
-    _, exponent = np.frexp(phantom.pet_zyx)
-    step = np.ldexp(np.float32(1), np.maximum(exponent - 10, -7))
-    return _image((np.round(phantom.pet_zyx / step) * step).astype(np.float32), phantom.spacing_zyx)
-
-
-def write_nnunet_case(phantom: Phantom, dataset: Path, name: str) -> None:
-    """Writes a phantom as a training case (`nnunet_layout.write_case`), CT and PET rounded to what a scan is worth."""
-    label = nnunet_layout.stack_label(phantom.lesion_zyx, phantom.organ_zyx)
-    nnunet_layout.write_case(dataset, name, _stored_ct(phantom), _stored_pet(phantom), label)
-
-
-def write_container_case(phantom: Phantom, folder: Path, clicks: Iterable[Click]) -> None:
-    """Writes a phantom as the container reads it, named after the folder, with its truth beside it.
-
-    The files are images/ct/<name>.mha (int16, HU), images/pet/<name>.mha (float32, SUV), lesion-clicks.json and
-    truth.mha (uint8, 1 in lesions).
-    """
-    images = {
-        folder / CT_FOLDER / f"{folder.name}.mha": _stored_ct(phantom),
-        folder / PET_FOLDER / f"{folder.name}.mha": _stored_pet(phantom),
-        folder / TRUTH_FILE: _image(phantom.lesion_zyx, phantom.spacing_zyx),
-    }
-    for path, image in images.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sitk.WriteImage(image, str(path), useCompression=True)
-    write_clicks(clicks, folder / CLICKS_FILE)

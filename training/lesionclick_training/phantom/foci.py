@@ -25,7 +25,7 @@ SITES: dict[Tracer, dict[Site, float]] = {
 
 
 @dataclass(frozen=True)
-class _Station:
+class Station:
     """A place of lymph nodes in the standard frame: z, y, x of either side, how far nodes scatter in mm, and shares."""
 
     z: float
@@ -35,20 +35,20 @@ class _Station:
     share: dict[Tracer, float]
 
 
-_STATIONS = (
-    _Station(1490, 0, 40, 11, {"FDG": 0.14, "PSMA": 0.03}),  # cervical
-    _Station(1428, 2, 55, 6, {"FDG": 0.12, "PSMA": 0.08}),  # supraclavicular
-    _Station(1365, 15, 122, 8, {"FDG": 0.14, "PSMA": 0.03}),  # axillary
-    _Station(1350, 0, 14, 9, {"FDG": 0.18, "PSMA": 0.06}),  # mediastinal
-    _Station(1312, 18, 36, 6, {"FDG": 0.12, "PSMA": 0.04}),  # hilar
-    _Station(1060, 14, 24, 13, {"FDG": 0.10, "PSMA": 0.20}),  # para-aortic
-    _Station(1050, -40, 25, 13, {"FDG": 0.06, "PSMA": 0.02}),  # mesenteric
-    _Station(985, 14, 44, 6, {"FDG": 0.05, "PSMA": 0.18}),  # common iliac
-    _Station(925, 0, 72, 9, {"FDG": 0.05, "PSMA": 0.30}),  # pelvic
-    _Station(872, -68, 72, 6, {"FDG": 0.04, "PSMA": 0.06}),  # inguinal
+STATIONS = (
+    Station(1490, 0, 40, 11, {"FDG": 0.14, "PSMA": 0.03}),  # cervical
+    Station(1428, 2, 55, 6, {"FDG": 0.12, "PSMA": 0.08}),  # supraclavicular
+    Station(1365, 15, 122, 8, {"FDG": 0.14, "PSMA": 0.03}),  # axillary
+    Station(1350, 0, 14, 9, {"FDG": 0.18, "PSMA": 0.06}),  # mediastinal
+    Station(1312, 18, 36, 6, {"FDG": 0.12, "PSMA": 0.04}),  # hilar
+    Station(1060, 14, 24, 13, {"FDG": 0.10, "PSMA": 0.20}),  # para-aortic
+    Station(1050, -40, 25, 13, {"FDG": 0.06, "PSMA": 0.02}),  # mesenteric
+    Station(985, 14, 44, 6, {"FDG": 0.05, "PSMA": 0.18}),  # common iliac
+    Station(925, 0, 72, 9, {"FDG": 0.05, "PSMA": 0.30}),  # pelvic
+    Station(872, -68, 72, 6, {"FDG": 0.04, "PSMA": 0.06}),  # inguinal
 )
 
-_BONES = {
+BONES = {
     "vertebra": 0.38,
     "pelvic marrow": 0.28,
     "rib": 0.16,
@@ -57,15 +57,15 @@ _BONES = {
     "long bone marrow": 0.06,
 }
 
-_KEPT_CLEAR = ("lung", "liver", "spleen", "kidney", "bladder", "myocardium", "stomach", "grey matter")
+KEPT_CLEAR = ("lung", "liver", "spleen", "kidney", "bladder", "myocardium", "stomach", "gray matter")
 """Organs that a focus in soft tissue does not lie in."""
 
-_GAP_MM = 9.0
+GAP_MM = 9.0
 """Between two foci, so that they stay apart on a coarse grid."""
 
-_PLACING_TRIES = 40
+PLACING_TRIES = 40
 
-_TRIAL_POINTS = 1000
+TRIAL_POINTS = 1000
 
 Spot = tuple[np.ndarray, float | None]
 """A point (z, y, x) of the standard frame for a focus, and the HU of the focus; None where the CT shows nothing."""
@@ -76,8 +76,8 @@ class Focus:
     """A spot of raised uptake, in mm of the patient (z, y, x).
 
     Attributes:
-        lesion: whether it is tumour; a decoy otherwise.
-        centre: of the shape.
+        lesion: whether it is tumor; a decoy otherwise.
+        center: of the shape.
         radius: of the sphere of about the same volume, mm.
         solid: its true extent.
         hu: what the CT shows there; None where it shows nothing.
@@ -87,7 +87,7 @@ class Focus:
     """
 
     lesion: bool
-    centre: np.ndarray
+    center: np.ndarray
     radius: float
     solid: Solid
     hu: float | None
@@ -125,25 +125,25 @@ def _place(
 ) -> Focus | None:
     """A lesion (decoy None) or a decoy of a kind that keeps its distance from others; None where no place was found."""
     radius = draw(rng, population.diameter_mm if decoy is None else population.decoy_diameter_mm) / 2
-    for _ in range(_PLACING_TRIES):
+    for _ in range(PLACING_TRIES):
         point, hu = _spot(rng, anatomy, tracer, population, decoy, radius)
-        centre = point * anatomy.patient.scale_zyx
+        center = point * anatomy.patient.scale_zyx
         inside = anatomy.body.distance(*point[:, None]).item() < 0
-        if inside and all(np.linalg.norm(centre - o.centre) > 1.35 * (radius + o.radius) + _GAP_MM for o in others):
-            return _focus(rng, centre, radius, hu, decoy is None, population)
+        if inside and all(np.linalg.norm(center - o.center) > 1.35 * (radius + o.radius) + GAP_MM for o in others):
+            return _focus(rng, center, radius, hu, decoy is None, population)
     return None
 
 
 def _focus(
-    rng: np.random.Generator, centre: np.ndarray, radius: float, hu: float | None, lesion: bool, population: Population
+    rng: np.random.Generator, center: np.ndarray, radius: float, hu: float | None, lesion: bool, population: Population
 ) -> Focus:
     weak = rng.random() < population.weak_probability
     uptake, weak_contrast = draw(rng, population.uptake), draw(rng, population.weak_contrast)
     return Focus(
         lesion=lesion,
-        centre=centre,
+        center=center,
         radius=radius,
-        solid=_irregular(rng, centre, radius, draw(rng, population.roughness)),
+        solid=_irregular(rng, center, radius, draw(rng, population.roughness)),
         hu=hu,
         uptake=0.0 if weak else uptake,
         contrast=weak_contrast if weak else population.least_contrast,
@@ -151,15 +151,15 @@ def _focus(
     )
 
 
-def _irregular(rng: np.random.Generator, centre: np.ndarray, radius: float, roughness: float) -> Solid:
+def _irregular(rng: np.random.Generator, center: np.ndarray, radius: float, roughness: float) -> Solid:
     """A bumpy ellipsoid, some of the larger ones with a second lobe."""
     axes = np.exp(rng.normal(0, 0.16, size=3))
     axes *= radius / np.prod(axes) ** (1 / 3)
     bumps = Waves(rng, wavelength=2.4 * radius, deviation=roughness * radius)
-    solid = ellipsoid(centre, axes, rotation(*rng.uniform(0, 180, size=3)), bumps)
+    solid = ellipsoid(center, axes, rotation(*rng.uniform(0, 180, size=3)), bumps)
     if radius > 7 and rng.random() < 0.35:
         way = rng.normal(size=3)
-        beside = centre + 0.85 * radius * way / np.linalg.norm(way)
+        beside = center + 0.85 * radius * way / np.linalg.norm(way)
         solid = union([solid, ellipsoid(beside, axes * rng.uniform(0.45, 0.65))], rounding=0.4 * radius)
     return solid
 
@@ -181,18 +181,18 @@ def _spot(
         return _beside_hot_organ(rng, anatomy, tracer, radius), 45.0
     sites = SITES[tracer]
     site = list(sites)[rng.choice(len(sites), p=np.array(list(sites.values())))]
-    return _SITE_SPOTS[site](rng, anatomy, tracer, radius)
+    return SITE_SPOTS[site](rng, anatomy, tracer, radius)
 
 
 def _in_node(rng: np.random.Generator, anatomy: Anatomy, tracer: Tracer, radius: float) -> Spot:
-    station = _STATIONS[rng.choice(len(_STATIONS), p=np.array([s.share[tracer] for s in _STATIONS]))]
+    station = STATIONS[rng.choice(len(STATIONS), p=np.array([s.share[tracer] for s in STATIONS]))]
     side = rng.choice((-1, 1))
     scatter = rng.normal(0, station.scatter, size=3) * (1.6, 0.7, 1.0)
     return np.array((station.z, station.y, side * station.x)) + scatter, float(rng.normal(42, 6))
 
 
 def _in_bone(rng: np.random.Generator, anatomy: Anatomy, tracer: Tracer, radius: float) -> Spot:
-    name = str(rng.choice(list(_BONES), p=np.array(list(_BONES.values()))))
+    name = str(rng.choice(list(BONES), p=np.array(list(BONES.values()))))
     sclerotic = 0.55 if tracer == "PSMA" else 0.25
     hu = rng.choice(np.array((620.0, 60.0, np.nan)), p=(sclerotic, 0.4 * (1 - sclerotic), 0.6 * (1 - sclerotic)))
     return _point_in(rng, anatomy.named(name), 1.0), None if np.isnan(hu) else float(hu)
@@ -209,10 +209,10 @@ def _in_lung(rng: np.random.Generator, anatomy: Anatomy, tracer: Tracer, radius:
 def _in_soft_tissue(rng: np.random.Generator, anatomy: Anatomy, tracer: Tracer, radius: float) -> Spot:
     """Under the skin or between muscles, from thigh to neck and without the arms."""
     body = anatomy.body.within((680.0, None, -170.0), (1480.0, None, 170.0))
-    return _point_in(rng, [body.without(*anatomy.named(*_KEPT_CLEAR))], 5.0 + 0.6 * radius), 45.0
+    return _point_in(rng, [body.without(*anatomy.named(*KEPT_CLEAR))], 5.0 + 0.6 * radius), 45.0
 
 
-_SITE_SPOTS: dict[Site, Callable[[np.random.Generator, Anatomy, Tracer, float], Spot]] = {
+SITE_SPOTS: dict[Site, Callable[[np.random.Generator, Anatomy, Tracer, float], Spot]] = {
     "node": _in_node,
     "bone": _in_bone,
     "liver": _in_liver,
@@ -224,7 +224,7 @@ _SITE_SPOTS: dict[Site, Callable[[np.random.Generator, Anatomy, Tracer, float], 
 def _point_in(rng: np.random.Generator, solids: Sequence[Solid], depth: float) -> np.ndarray:
     """A random point at least `depth` mm deep in one of some solids, or the deepest one tried."""
     sizes = np.array([np.prod(solid.high - solid.low) for solid in solids])
-    chosen = rng.choice(len(solids), size=_TRIAL_POINTS, p=sizes / sizes.sum())
+    chosen = rng.choice(len(solids), size=TRIAL_POINTS, p=sizes / sizes.sum())
     low, high = np.array([s.low for s in solids])[chosen], np.array([s.high for s in solids])[chosen]
     points = rng.uniform(low, high)
     distance = np.empty(len(points))
@@ -232,15 +232,17 @@ def _point_in(rng: np.random.Generator, solids: Sequence[Solid], depth: float) -
         mine = chosen == index
         distance[mine] = solid.distance(*points[mine].T)
     inside = np.flatnonzero(distance < -depth)
-    return points[inside[0] if len(inside) else distance.argmin()]
+    point: np.ndarray = points[inside[0] if len(inside) else distance.argmin()]
+    return point
 
 
 def _beside_hot_organ(rng: np.random.Generator, anatomy: Anatomy, tracer: Tracer, radius: float) -> np.ndarray:
     """A random point of the body from which a focus of a radius just reaches an organ with high uptake."""
     solids = anatomy.named(str(rng.choice(HOT_ORGANS[tracer])))
     organ = solids[rng.integers(len(solids))]
-    points = rng.uniform(organ.low - radius, organ.high + radius, size=(_TRIAL_POINTS, 3))
+    points = rng.uniform(organ.low - radius, organ.high + radius, size=(TRIAL_POINTS, 3))
     misplaced = np.abs(organ.distance(*points.T) - 0.85 * radius)
     misplaced += np.maximum(anatomy.body.distance(*points.T) + 4.0 + 0.6 * radius, 0)
     fitting = np.flatnonzero(misplaced < 1.5)
-    return points[fitting[0] if len(fitting) else misplaced.argmin()]
+    point: np.ndarray = points[fitting[0] if len(fitting) else misplaced.argmin()]
+    return point

@@ -1,8 +1,8 @@
 """A phantom's patient: what makes one differ from another, and the outline of the body.
 
-Everything of the body is modelled in the frame of a patient of 1720 mm, in mm: z from the soles up, y from the middle
-of the chest towards the back, x from the middle towards the patient's left. A patient differs by a scale along each
-axis, by fat, and by the position of the arms. Levels and sizes are of adults and are chosen so that neighbours meet as
+Everything of the body is modeled in the frame of a patient of 1720 mm, in mm: z from the soles up, y from the middle
+of the chest toward the back, x from the middle toward the patient's left. A patient differs by a scale along each
+axis, by fat, and by the position of the arms. Levels and sizes are of adults and are chosen so that neighbors meet as
 they do in a CT.
 """
 
@@ -15,6 +15,8 @@ from lesionclick_training.phantom.population import Population, Tracer, draw
 from lesionclick_training.phantom.shapes import Distance, Solid, Triple, capsule, ellipsoid, stack, union
 
 STANDARD_HEIGHT = 1720.0
+
+AIR_HU, FAT_HU, MUSCLE_HU = -1000.0, -100.0, 52.0
 
 LOWEST_Z, HIGHEST_Z = 650.0, 1765.0
 """What a scan covers in the standard frame: mid thigh to the air above the vertex."""
@@ -95,7 +97,8 @@ def fat_thickness(patient: Patient) -> Distance:
         along = np.interp(z, levels, share).astype(np.float32) * patient.fat + 3
         on_arms = np.clip((np.abs(x) - 190 - patient.fat) / 30, 0, 1)
         above = np.clip((z - 1450) / 60, 0, 1) * np.clip((np.abs(x) - 80) / 30, 0, 1)
-        return along * (1 - 0.6 * on_arms) * (1 - 0.3 * above) + above * 2
+        millimeters: np.ndarray = along * (1 - 0.6 * on_arms) * (1 - 0.3 * above) + above * 2
+        return millimeters
 
     return thickness
 

@@ -2,7 +2,7 @@
 
     phantom = make_phantom(seed=7, tracer="PSMA")
     write_nnunet_case(phantom, Path("Dataset900_Phantom"), "psma_7")
-    figure(phantom, Path("psma_7.png"))
+    draw_figure(phantom, Path("psma_7.png"))
 
 A patient is drawn in mm and only then put on a grid: a seed gives the same patient, uptake and lesions at every
 spacing. Body and organs are in `anatomy`, their uptake in `uptake`, lesions and decoys in `foci`, what all of
@@ -21,10 +21,10 @@ from lesionclick_training.phantom.scanner import paint_tissue, scan_ct, scan_pet
 from lesionclick_training.phantom.shapes import Grid, Triple
 from lesionclick_training.phantom.uptake import Uptake
 
-_MARGIN_MM = 12.0
+MARGIN_MM = 12.0
 """Air beside and before the patient."""
 
-_TABLE_MM = 50.0
+TABLE_MM = 50.0
 """Room behind the patient, for the table."""
 
 
@@ -85,8 +85,8 @@ def _grid(anatomy: Anatomy, spacing_zyx: Triple, shape_zyx: tuple[int, int, int]
     """The voxels that hold a patient and the table, in mm of the patient."""
     body, scale = anatomy.body, np.array(anatomy.patient.scale_zyx)
     half_width = max(-body.low[2], body.high[2])
-    low = np.array((LOWEST_Z, body.low[1], -half_width)) * scale - (0.0, _MARGIN_MM, _MARGIN_MM)
-    high = np.array((HIGHEST_Z, anatomy.patient.back, half_width)) * scale + (0.0, _TABLE_MM, _MARGIN_MM)
+    low = np.array((LOWEST_Z, body.low[1], -half_width)) * scale - (0.0, MARGIN_MM, MARGIN_MM)
+    high = np.array((HIGHEST_Z, anatomy.patient.back, half_width)) * scale + (0.0, TABLE_MM, MARGIN_MM)
     spacing = np.array(spacing_zyx)
     shape = np.ceil((high - low) / spacing).astype(int) if shape_zyx is None else np.array(shape_zyx)
     origin = (low + high) / 2 - spacing * (shape - 1) / 2

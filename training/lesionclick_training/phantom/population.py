@@ -39,6 +39,8 @@ class Population:
     harder.
     """
 
+    name: str = "base"
+    """What the names of the population's cases begin with."""
     psma_probability: float = 0.5
     female_probability: float = 0.45
     """Of FDG patients; PSMA patients are men."""
@@ -97,6 +99,7 @@ BASE = Population()
 """The population of the base dataset."""
 
 MORE = Population(
+    name="more",
     psma_probability=0.4,
     height_mm=(1480.0, 1960.0),
     frame=(0.9, 1.12),

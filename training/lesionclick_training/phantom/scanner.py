@@ -8,22 +8,22 @@ from scipy import ndimage
 
 from lesionclick_training.phantom.anatomy import Anatomy
 from lesionclick_training.phantom.foci import Focus
-from lesionclick_training.phantom.organs import AIR_HU, FAT_HU
+from lesionclick_training.phantom.patient import AIR_HU, FAT_HU
 from lesionclick_training.phantom.population import Population, draw
 from lesionclick_training.phantom.shapes import Grid, Waves, coverage
 from lesionclick_training.phantom.uptake import Uptake
 
-_FWHM_PER_SIGMA = 2.3548
+FWHM_PER_SIGMA = 2.3548
 
-_CT_BLUR_MM = 1.0
+CT_BLUR_MM = 1.0
 """Standard deviation of the CT's point spread."""
 
-_RING_MM = (2.0, 12.0)
+RING_MM = (2.0, 12.0)
 """How far from a focus the tissue around it is looked at."""
 
 
 @dataclass(frozen=True)
-class _Tissue:
+class Tissue:
     """A patient without foci on a grid: HU, SUV, organ class, and signed distance to the skin in mm."""
 
     ct: np.ndarray
@@ -32,7 +32,7 @@ class _Tissue:
     skin: np.ndarray
 
 
-def paint_tissue(anatomy: Anatomy, uptake: Uptake, grid: Grid) -> _Tissue:
+def paint_tissue(anatomy: Anatomy, uptake: Uptake, grid: Grid) -> Tissue:
     """Paints table, body and structures one over the other, with the edges that partly filled voxels have."""
     standard = grid.scaled(1 / np.array(anatomy.patient.scale_zyx))
     width = float(np.mean(standard.spacing_zyx))
@@ -49,7 +49,7 @@ def paint_tissue(anatomy: Anatomy, uptake: Uptake, grid: Grid) -> _Tissue:
             ct[box] += share * (np.float32(structure.hu) - ct[box])
             suv[box] += share * (np.float32(level) - suv[box])
             organ[box][share > 0.5] = structure.organ
-    return _Tissue(ct, suv, organ, skin)
+    return Tissue(ct, suv, organ, skin)
 
 
 def _air_and_table(back: float, standard: Grid) -> np.ndarray:
@@ -67,7 +67,7 @@ def _air_and_table(back: float, standard: Grid) -> np.ndarray:
 
 
 def scan_ct(
-    rng: np.random.Generator, tissue: _Tissue, foci: Sequence[Focus], grid: Grid, population: Population
+    rng: np.random.Generator, tissue: Tissue, foci: Sequence[Focus], grid: Grid, population: Population
 ) -> np.ndarray:
     """The CT in HU: tissue with its texture, foci, blur, and noise that grows with the depth in the body."""
     noise_hu = draw(rng, population.ct_noise_hu)
@@ -79,16 +79,17 @@ def scan_ct(
             box = grid.box(focus.solid.low, focus.solid.high, width / 2)
             share = coverage(focus.solid.distance(*grid.points(box)), width)
             ct[box] += share * (np.float32(focus.hu) - ct[box])
-    ct = ndimage.gaussian_filter(ct, [_CT_BLUR_MM / step for step in grid.spacing_zyx])
+    ct = ndimage.gaussian_filter(ct, [CT_BLUR_MM / step for step in grid.spacing_zyx])
     depth = np.clip(-tissue.skin, -1, 120)
     ct += rng.normal(size=ct.shape).astype(np.float32) * noise_hu * np.where(depth < 0, 0.06, 0.4 + depth / 90)
-    return np.clip(ct, -1024, 3071).astype(np.float32)
+    hounsfield: np.ndarray = np.clip(ct, -1024, 3071).astype(np.float32)
+    return hounsfield
 
 
 def scan_pet(
     rng: np.random.Generator,
     anatomy: Anatomy,
-    tissue: _Tissue,
+    tissue: Tissue,
     foci: Sequence[Focus],
     grid: Grid,
     population: Population,
@@ -102,9 +103,9 @@ def scan_pet(
     suv = move_planes(tissue.suv, [shift * share / grid.spacing_zyx[0]])
     lesion = np.zeros(grid.shape_zyx, dtype=np.uint8)
     for focus in foci:
-        paint_focus(suv, lesion, focus, shift * float(_breathing_share(focus.centre[0] / scale_z)), grid)
+        paint_focus(suv, lesion, focus, shift * float(_breathing_share(focus.center[0] / scale_z)), grid)
     suv = move_planes(suv, [phase * blur * share / grid.spacing_zyx[0] for phase in np.linspace(-0.5, 0.5, 7)])
-    sigmas = np.array([fwhm / _FWHM_PER_SIGMA / step for step in grid.spacing_zyx])
+    sigmas = np.array([fwhm / FWHM_PER_SIGMA / step for step in grid.spacing_zyx])
     suv = ndimage.gaussian_filter(suv, sigmas)
     grain = ndimage.gaussian_filter(rng.normal(size=suv.shape).astype(np.float32), 0.8 * sigmas)
     grain /= grain.std()
@@ -117,18 +118,18 @@ def scan_pet(
 def paint_focus(suv: np.ndarray, lesion: np.ndarray, focus: Focus, up: float, grid: Grid) -> None:
     """Puts a focus that breathing has moved up by some mm into the PET and, if it is a lesion, into the label."""
     solid = focus.solid.moved((up, 0.0, 0.0))
-    box = grid.box(solid.low, solid.high, _RING_MM[1])
+    box = grid.box(solid.low, solid.high, RING_MM[1])
     if any(part.start == part.stop for part in box):
         return
     points = grid.points(box)
     distance = solid.distance(*points)
-    around = suv[box][(distance > _RING_MM[0]) & (distance < _RING_MM[1])]
+    around = suv[box][(distance > RING_MM[0]) & (distance < RING_MM[1])]
     level = focus.suv(float(np.median(around)) if around.size else 0.0)
     share = coverage(distance, float(np.mean(grid.spacing_zyx)))
     suv[box] += share * (np.float32(level) * (1 + focus.texture(*points)) - suv[box])
     if focus.lesion:
         lesion[box][distance < 0] = 1
-        middle = np.round((focus.centre + np.array((up, 0, 0)) - grid.origin_zyx) / grid.spacing_zyx).astype(int)
+        middle = np.round((focus.center + np.array((up, 0, 0)) - grid.origin_zyx) / grid.spacing_zyx).astype(int)
         if np.all((middle >= 0) & (middle < grid.shape_zyx)):
             lesion[tuple(middle)] = 1  # one smaller than a voxel may hold no voxel's middle
 
@@ -149,4 +150,5 @@ def move_planes(volume: np.ndarray, shifts: Sequence[np.ndarray]) -> np.ndarray:
         rest = (source - lower).astype(np.float32)
         matrix[planes, lower] += (1 - rest) / len(shifts)
         matrix[planes, np.minimum(lower + 1, count - 1)] += rest / len(shifts)
-    return (matrix @ volume.reshape(count, -1)).reshape(volume.shape)
+    moved: np.ndarray = (matrix @ volume.reshape(count, -1)).reshape(volume.shape)
+    return moved

@@ -1,6 +1,6 @@
 """Solids for phantoms: signed distances in mm, combined, and painted into volumes with smooth edges.
 
-A point is z, y, x in mm: z towards the head, y towards the back, x towards the patient's left. A solid is a function
+A point is z, y, x in mm: z toward the head, y toward the back, x toward the patient's left. A solid is a function
 that gives the distance of points to its surface, negative inside; most are approximate away from the surface, which is
 all that painting needs. Coordinates may be any arrays that broadcast: three open axes of a grid, or three lists of
 points.
@@ -26,7 +26,7 @@ Points = Sequence[Numbers] | np.ndarray
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the voxels of a volume lie: centres at origin + index * spacing, mm."""
+    """Where the voxels of a volume lie: centers at origin + index * spacing, mm."""
 
     shape_zyx: tuple[int, int, int]
     spacing_zyx: Triple
@@ -48,7 +48,7 @@ class Grid:
         return slices[0], slices[1], slices[2]
 
     def points(self, box: tuple[slice, ...] | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The centres of a box's voxels (of all voxels by default) as three open float32 axes that broadcast."""
+        """The centers of a box's voxels (of all voxels by default) as three open float32 axes that broadcast."""
         ranges = box or tuple(slice(0, size) for size in self.shape_zyx)
         z, y, x = (
             (start + step * np.arange(part.start, part.stop)).astype(np.float32)
@@ -104,10 +104,11 @@ class Solid:
 
 def smooth_min(a: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
     """The minimum of two distances, with a fillet of about `radius` mm where they meet (quadratic blend)."""
-    if radius <= 0:
-        return np.minimum(a, b)
-    overlap = np.maximum(radius - np.abs(a - b), 0) / radius
-    return np.minimum(a, b) - overlap * overlap * (radius / 4)
+    minimum: np.ndarray = np.minimum(a, b)
+    if radius > 0:
+        overlap = np.maximum(radius - np.abs(a - b), 0) / radius
+        minimum = minimum - overlap * overlap * (radius / 4)
+    return minimum
 
 
 def union(solids: Sequence[Solid], rounding: float = 0.0) -> Solid:
@@ -136,13 +137,13 @@ def rotation(about_z: float = 0.0, about_y: float = 0.0, about_x: float = 0.0) -
 
 
 def ellipsoid(
-    centre: Numbers, semi_axes: Numbers, turn: np.ndarray | None = None, bumps: "Waves | None" = None
+    center: Numbers, semi_axes: Numbers, turn: np.ndarray | None = None, bumps: "Waves | None" = None
 ) -> Solid:
     """An ellipsoid with semi-axes along z, y, x, turned by a rotation; `bumps` shifts its surface by mm."""
     matrix = np.eye(3) if turn is None else turn
     axes = np.asarray(semi_axes, dtype=np.float64)
     inverse = ((matrix / axes).T).astype(np.float32)  # patient axes -> unit sphere
-    cz, cy, cx = (float(c) for c in centre)
+    cz, cy, cx = (float(c) for c in center)
     size = float(np.prod(axes) ** (1 / 3))
     reach = np.sqrt(((matrix * axes) ** 2).sum(axis=1)) + (0.0 if bumps is None else bumps.bound)
 
@@ -153,9 +154,10 @@ def ellipsoid(
         steep = sum((column[0] * dz + column[1] * dy + column[2] * dx) ** 2 for column in inverse.T @ inverse)
         radius = np.sqrt(squares) + np.float32(1e-6)
         d = (radius - 1) * radius / (np.sqrt(steep) + np.float32(1e-6 / size))
-        return d if bumps is None else d - bumps(z, y, x)
+        bumpy: np.ndarray = d if bumps is None else d - bumps(z, y, x)
+        return bumpy
 
-    return Solid(np.asarray(centre) - reach, np.asarray(centre) + reach, distance)
+    return Solid(np.asarray(center) - reach, np.asarray(center) + reach, distance)
 
 
 def capsule(start: Numbers, end: Numbers, radius: float, end_radius: float | None = None) -> Solid:
@@ -169,7 +171,8 @@ def capsule(start: Numbers, end: Numbers, radius: float, end_radius: float | Non
         dz, dy, dx = z - np.float32(az), y - np.float32(ay), x - np.float32(ax)
         t = np.clip((dz * np.float32(uz) + dy * np.float32(uy) + dx * np.float32(ux)) / np.float32(length2), 0, 1)
         squares = (dz - t * np.float32(uz)) ** 2 + (dy - t * np.float32(uy)) ** 2 + (dx - t * np.float32(ux)) ** 2
-        return np.sqrt(squares) - (np.float32(radius) + t * np.float32(final - radius))
+        cone: np.ndarray = np.sqrt(squares) - (np.float32(radius) + t * np.float32(final - radius))
+        return cone
 
     thick = max(radius, final)
     return Solid(np.minimum(a, b) - thick, np.maximum(a, b) + thick, distance)
@@ -185,7 +188,8 @@ def smooth_path(points: Points, steps: int) -> np.ndarray:
     """`steps` points, evenly spread over a monotone cubic through the given ones: shape (steps, 3)."""
     given = np.asarray(points, dtype=np.float64)
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(given, axis=0), axis=1))])
-    return PchipInterpolator(length, given)(np.linspace(0, length[-1], steps))
+    path: np.ndarray = PchipInterpolator(length, given)(np.linspace(0, length[-1], steps))
+    return path
 
 
 def stack(rows: Points, power: float) -> Solid:
@@ -207,7 +211,8 @@ def stack(rows: Points, power: float) -> Solid:
         level = (across / half_width) ** power + (2 * along / (back - front)) ** power
         radial = np.sqrt(across**2 + along**2)
         d = radial * (1 - level ** np.float32(-1 / power))
-        return np.maximum(d, np.maximum(bottom - z, z - top))
+        inside_and_between: np.ndarray = np.maximum(d, np.maximum(bottom - z, z - top))
+        return inside_and_between
 
     width = float(table[:, 1].max())
     low = np.array([bottom, table[:, 2].min(), -width])
@@ -239,7 +244,8 @@ class Waves:
             a, b = kz * z + ky * y + phase, kx * x
             total += np.cos(a) * np.cos(b)
             total -= np.sin(a) * np.sin(b)
-        return np.clip(self._amplitude * total, -self.bound, self.bound)
+        field: np.ndarray = np.clip(self._amplitude * total, -self.bound, self.bound)
+        return field
 
 
 def coverage(distance: np.ndarray, width: float) -> np.ndarray:

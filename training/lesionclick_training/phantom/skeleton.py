@@ -1,4 +1,4 @@
-"""The skeleton of a phantom below the skull, in the standard frame of `phantom_patient`.
+"""The skeleton of a phantom below the skull, in the standard frame of `patient`.
 
 Bones are painted as cortex and, where they are thick enough, marrow inside.
 """
@@ -10,12 +10,12 @@ import numpy as np
 from lesionclick_training.phantom.patient import SIDES, Structure
 from lesionclick_training.phantom.shapes import Solid, capsule, ellipsoid, rotation, smooth_path, stack, tube
 
-_SPINE_Z = (975.0, 1030.0, 1080.0, 1130.0, 1200.0, 1280.0, 1350.0, 1420.0, 1450.0, 1500.0, 1556.0)
+SPINE_Z = (975.0, 1030.0, 1080.0, 1130.0, 1200.0, 1280.0, 1350.0, 1420.0, 1450.0, 1500.0, 1556.0)
 
-_SPINE_Y = (52.0, 38.0, 35.0, 40.0, 54.0, 66.0, 66.0, 52.0, 42.0, 24.0, 12.0)
+SPINE_Y = (52.0, 38.0, 35.0, 40.0, 54.0, 66.0, 66.0, 52.0, 42.0, 24.0, 12.0)
 """The line through the middles of the vertebral bodies."""
 
-_DISC_LEVELS = (
+DISC_LEVELS = (
     tuple(985 + 36.0 * i for i in range(6))
     + tuple(1165 + 24.0 * i for i in range(1, 13))
     + tuple(1453 + 16.0 * i for i in range(1, 7))
@@ -24,30 +24,32 @@ _DISC_LEVELS = (
 
 def spine() -> list[Structure]:
     """Vertebrae with discs, arches and processes, and the cord; from the fifth lumbar to the first cervical."""
-    z_low, z_high = _SPINE_Z[0], _SPINE_Z[-1]
-    discs = np.asarray(_DISC_LEVELS)
+    z_low, z_high = SPINE_Z[0], SPINE_Z[-1]
+    discs = np.asarray(DISC_LEVELS)
     cells = np.arange(len(discs))
 
     def to_level(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Position of the body's centre in y, half width of the body, and mm to the nearest disc's middle."""
-        centre = np.interp(z, _SPINE_Z, _SPINE_Y).astype(np.float32)
+        """Position of the body's center in y, half width of the body, and mm to the nearest disc's middle."""
+        center = np.interp(z, SPINE_Z, SPINE_Y).astype(np.float32)
         half = np.interp(z, [985, 1150, 1300, 1440, 1480, 1556], [25, 21, 17, 16, 12, 11]).astype(np.float32)
         phase = np.interp(z, discs, cells)
         pitch = np.interp(z, [985, 1160, 1190, 1440, 1470], [36, 36, 24, 24, 16])
-        return centre, half, (np.abs(phase - np.round(phase)) * pitch).astype(np.float32)
+        return center, half, (np.abs(phase - np.round(phase)) * pitch).astype(np.float32)
 
     def column(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        centre, half, _ = to_level(z)
-        across, along = np.abs(x) + np.float32(1e-3), 1.25 * np.abs(y - centre)
-        return np.maximum(np.sqrt(across**2 + along**2) - half, np.maximum(z_low - z, z - z_high))
+        center, half, _ = to_level(z)
+        across, along = np.abs(x) + np.float32(1e-3), 1.25 * np.abs(y - center)
+        distance: np.ndarray = np.maximum(np.sqrt(across**2 + along**2) - half, np.maximum(z_low - z, z - z_high))
+        return distance
 
     def bodies(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         _, half, from_disc = to_level(z)
-        return np.maximum(column(z, y, x), half * 0.2 - from_disc)
+        distance: np.ndarray = np.maximum(column(z, y, x), half * 0.2 - from_disc)
+        return distance
 
     def arches(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        centre, half, from_disc = to_level(z)
-        behind = y - centre - 0.8 * half
+        center, half, from_disc = to_level(z)
+        behind = y - center - 0.8 * half
         ring = np.abs(np.sqrt(x**2 + (behind - 9) ** 2) - 12) - 3.5
         spinous = np.maximum(np.maximum(np.abs(x) - 3.5, 10 - behind), behind - 12 - 1.15 * half)
         transverse = np.maximum(
@@ -55,13 +57,14 @@ def spine() -> list[Structure]:
         )
         parts = np.minimum(np.minimum(np.maximum(ring, -behind), spinous), transverse)
         gap = half * 0.22 - from_disc
-        return np.maximum(np.maximum(parts, gap), np.maximum(z_low + 6 - z, z - z_high))
+        distance: np.ndarray = np.maximum(np.maximum(parts, gap), np.maximum(z_low + 6 - z, z - z_high))
+        return distance
 
     low, high = np.array((z_low, -10.0, -48.0)), np.array((z_high, 118.0, 48.0))
     slim = np.array((z_low, -10.0, -26.0)), np.array((z_high, 92.0, 26.0))
     vertebrae = Solid(*slim, bodies)
     cord = [
-        (z, np.interp(z, _SPINE_Z, _SPINE_Y) + np.interp(z, (985, 1585), (26, 21.5)), 0) for z in range(985, 1590, 40)
+        (z, np.interp(z, SPINE_Z, SPINE_Y) + np.interp(z, (985, 1585), (26, 21.5)), 0) for z in range(985, 1590, 40)
     ]
     return [
         Structure("cartilage", [Solid(*slim, column)], 75.0),
@@ -84,9 +87,10 @@ def rib_cage(cavity: Solid) -> list[Structure]:
         ends = np.maximum(level - (first + 11.4 * pitch), first - 0.4 * pitch - level)
         margin = 0.7 * np.where(y < 45, 1185 - 0.95 * np.abs(x) - z - 0.4 * np.clip(y, 0, 45), -50)
         front = np.where(y < 0, 44 + 0.12 * (1250 - z) - np.abs(x), -50)
-        return np.maximum(
+        distance: np.ndarray = np.maximum(
             np.maximum(shell, strip), np.maximum(np.maximum(ends, margin), np.maximum(front, 12 - np.abs(x)))
         )
+        return distance
 
     def cartilage(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         shell = np.abs(cavity.distance(z, y, x) - 3.5) - 4
@@ -94,7 +98,10 @@ def rib_cage(cavity: Solid) -> list[Structure]:
         phase = (level - first) / pitch
         strip = (np.abs(phase - np.round(phase)) * pitch - 5.0) * 0.9
         span = np.maximum(np.abs(x) - 58, y + 30)
-        return np.maximum(np.maximum(shell, strip), np.maximum(span, np.maximum(1185 - 0.6 * np.abs(x) - z, z - 1385)))
+        distance: np.ndarray = np.maximum(
+            np.maximum(shell, strip), np.maximum(span, np.maximum(1185 - 0.6 * np.abs(x) - z, z - 1385))
+        )
+        return distance
 
     rib_box = np.array((1060.0, -110.0, -150.0)), np.array((1450.0, 105.0, 150.0))
     rib_solid = Solid(*rib_box, ribs)
@@ -133,7 +140,10 @@ def pelvis(cavity: Solid) -> list[Structure]:
         shell = np.abs(cavity.distance(z, y, x) - thickness) - thickness
         crest = 0.8 * (z - (1032 - 0.009 * (y - 15) ** 2))
         front = 0.8 * (-62 + 0.35 * (975 - z) - y)
-        return np.maximum(np.maximum(shell, crest), np.maximum(np.maximum(front, 888 - z), 38 - np.abs(x)))
+        distance: np.ndarray = np.maximum(
+            np.maximum(shell, crest), np.maximum(np.maximum(front, 888 - z), 38 - np.abs(x))
+        )
+        return distance
 
     wings = Solid(np.array((885.0, -80.0, -150.0)), np.array((1040.0, 100.0, 150.0)), wing)
     sacrum = stack([(868, 8, 84, 96), (900, 20, 72, 96), (940, 38, 56, 94), (975, 50, 34, 90), (990, 48, 30, 84)], 2.5)

@@ -1,4 +1,4 @@
-"""Standardised uptake of healthy tissue for the two tracers, as it differs from patient to patient."""
+"""Standardized uptake of healthy tissue for the two tracers, as it differs from patient to patient."""
 
 from collections.abc import Mapping
 
@@ -10,12 +10,12 @@ from lesionclick_training.phantom.population import Tracer
 Level = tuple[float, float, float]
 """Median SUV, spread between patients and patchiness inside the structure (standard deviations of the logarithm)."""
 
-_FDG: dict[str, Level] = {
+FDG: dict[str, Level] = {
     "fat": (0.28, 0.15, 0.0),
     "muscle": (0.65, 0.2, 0.0),
     "breast": (0.6, 0.25, 0.0),
     "tongue": (1.8, 0.3, 0.0),
-    "grey matter": (9.5, 0.25, 0.0),
+    "gray matter": (9.5, 0.25, 0.0),
     "white matter": (4.0, 0.2, 0.0),
     "fluid": (0.8, 0.2, 0.0),
     "cord": (1.4, 0.2, 0.0),
@@ -60,11 +60,11 @@ _FDG: dict[str, Level] = {
     "air": (0.0, 0.0, 0.0),
 }
 
-_PSMA: dict[str, Level] = _FDG | {
+PSMA: dict[str, Level] = FDG | {
     "fat": (0.22, 0.15, 0.0),
     "muscle": (0.5, 0.2, 0.0),
     "tongue": (1.0, 0.3, 0.0),
-    "grey matter": (0.25, 0.3, 0.0),
+    "gray matter": (0.25, 0.3, 0.0),
     "white matter": (0.18, 0.3, 0.0),
     "fluid": (0.2, 0.2, 0.0),
     "cord": (0.5, 0.2, 0.0),
@@ -95,7 +95,7 @@ _PSMA: dict[str, Level] = _FDG | {
     "sternum": (0.7, 0.25, 0.0),
 }
 
-_TABLES: Mapping[Tracer, Mapping[str, Level]] = {"FDG": _FDG, "PSMA": _PSMA}
+TABLES: Mapping[Tracer, Mapping[str, Level]] = {"FDG": FDG, "PSMA": PSMA}
 
 HOT_ORGANS: Mapping[Tracer, tuple[str, ...]] = {
     "FDG": ("bladder", "kidney", "myocardium", "liver", "colon"),
@@ -110,7 +110,7 @@ class Uptake:
     def __init__(self, rng: np.random.Generator, tracer: Tracer) -> None:
         """Draws the patient's levels: log-normal round the medians of the literature for a scan after 60 minutes."""
         self._rng = rng
-        self._table = _TABLES[tracer]
+        self._table = TABLES[tracer]
         self._level = {
             name: median * np.exp(spread * rng.normal()) for name, (median, spread, _) in self._table.items()
         }
