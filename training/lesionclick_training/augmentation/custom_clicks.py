@@ -19,7 +19,7 @@ def custom_tumor_clicks(
 ) -> np.ndarray:
     """Clicks on lesions by the custom scheme: somewhere deep inside first, then nearer to the surface.
 
-    At most `budget` lesions (26 neighbours) are chosen at random and get one click each in turn: the voxel with the
+    At most `budget` lesions (26 neighbors) are chosen at random and get one click each in turn: the voxel with the
     highest weighted mean of relative depth and uniform noise; from the second click on, among those less than 3
     voxels deep and with more noise.
 

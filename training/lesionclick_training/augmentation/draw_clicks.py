@@ -15,17 +15,17 @@ OFFSET = 3  # voxels an axis by which a click in training is moved at most (arXi
 PUBLISHED_ENCODING = EDTEncoding(radius=2)
 
 
-class DrawClicks(ImageOnlyTransform):
+class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without types
     """Appends the maps of foreground and background clicks to a patch.
 
     It stands after all augmentation of the image, so that clicks are as sharp as in use, and before the labels -1
     (outside of the image) become 0 and before the segmentation is downsampled for deep supervision.
 
-    Takes an image of shape (2, z, y, x), CT and normalised PET, and a segmentation of shape (any, z, y, x) with the
+    Takes an image of shape (2, z, y, x), CT and normalized PET, and a segmentation of shape (any, z, y, x) with the
     lesions in channel 0: 1 lesion, 0 none, -1 outside of the image. Gives an image of shape (4, z, y, x); the
     segmentation stays.
 
-    A patch holds normalised and augmented PET, where 0 is nothing special: uptake is therefore counted from the
+    A patch holds normalized and augmented PET, where 0 is nothing special: uptake is therefore counted from the
     patch's lowest value, and as none where the label is -1, which leaves percentiles as they are. Random choices come
     from numpy's global state, which nnU-Net seeds in each worker (torch's it leaves the same in all).
     """
@@ -68,8 +68,8 @@ def draw_count(generator: np.random.Generator, most: int = 10) -> int:
     return int(generator.choice(most + 1, p=weights / weights.sum()))
 
 
-def _uptake(normalised_pet: np.ndarray, outside: np.ndarray) -> np.ndarray:
+def _uptake(normalized_pet: np.ndarray, outside: np.ndarray) -> np.ndarray:
     """PET with its lowest value, and all that is outside of the image, at 0."""
-    uptake = normalised_pet - normalised_pet.min()
+    uptake: np.ndarray = normalized_pet - normalized_pet.min()
     uptake[outside] = 0
     return uptake

@@ -10,13 +10,13 @@ from scipy import ndimage
 CT_CHANNEL = 0
 
 
-class PETCTMisalignment(ChannelMisalignmentTransform):
+class PETCTMisalignment(ChannelMisalignmentTransform):  # type: ignore[misc]  # a library without types
     """Turns and shifts the CT (channel 0 of the image) against PET and segmentation, which stay.
 
     Draws as its base class does: with `p_rotation`, an angle in each of the three planes; with `p_shift`, whole voxels
     an axis; all uniform between minus and plus the most, each of the two independent of the other. Voxels count as
     cubes, as in nnU-Net's own rotations. Where the base class fills the gap at an edge with 0, which is soft tissue in
-    a normalised CT, the values at the edge go on here.
+    a normalized CT, the values at the edge go on here.
 
     The defaults are those of arXiv 2508.21680.
     """
@@ -52,9 +52,12 @@ class PETCTMisalignment(ChannelMisalignmentTransform):
 
 
 def _rotate(volume: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """A volume turned about its centre; an output voxel at v from the centre shows the input at `rotation` @ v."""
-    centre = (np.array(volume.shape) - 1) / 2
-    return ndimage.affine_transform(volume, rotation, centre - rotation @ centre, order=1, mode="nearest")
+    """A volume turned about its center; an output voxel at v from the center shows the input at `rotation` @ v."""
+    center = (np.array(volume.shape) - 1) / 2
+    rotated: np.ndarray = ndimage.affine_transform(
+        volume, rotation, center - rotation @ center, order=1, mode="nearest"
+    )
+    return rotated
 
 
 def _shift(volume: np.ndarray, shift: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Lesions and organs learnt together: heads for organs beside those for lesions, and the loss of both.
+"""Lesions and organs learned together: heads for organs beside those for lesions, and the loss of both.
 
 Lesions are rare: heads that start at even odds first learn to call everything background, and in a short training stay
 there. So lesion heads start at the odds of a rare class.
@@ -26,7 +26,7 @@ LESION_LOGIT = -6.0
 lesion voxels in a training patch."""
 
 
-def expect_few_lesions(network: ResidualEncoderUNet) -> None:
+def init_lesion_bias(network: ResidualEncoderUNet) -> None:
     """Sets the biases of the lesion heads of a fresh network, which are 0, to `LESION_LOGIT`; changed in place."""
     with torch.no_grad():
         for head in network.decoder.seg_layers:
@@ -96,7 +96,7 @@ class LesionOrganLoss(nn.Module):
             A scalar.
         """
         output = output.float()
-        loss = self.loss(output[:, :LESION_CLASSES], lesion_target(segmentation))
+        loss: torch.Tensor = self.loss(output[:, :LESION_CLASSES], lesion_target(segmentation))
         if output.shape[1] > LESION_CLASSES:
             loss = loss + self.organ_weight * self.loss(output[:, LESION_CLASSES:], organ_target(segmentation))
         return loss

@@ -5,7 +5,6 @@ nnU-Net's planner fits patch and network to the memory of a GPU; here they are g
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,48 +12,8 @@ import numpy as np
 from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape
 
 from lesionclick.errors import CaseError
-
-CONFIGURATION = "3d_fullres"
-
-
-@dataclass(frozen=True)
-class NetworkPlan:
-    """Size of a residual U-Net and of what it sees.
-
-    Attributes:
-        plans_name: name of the plans file, nnU-Net's option -p.
-        spacing: of the network's grid in mm, z, y, x.
-        patch: voxels, z, y, x; multiples of 2 to the number of stages less one.
-        features: channels of each stage, finest first; three stages or more, since nnU-Net's deep supervision gives the
-            coarsest output no weight.
-        blocks: residual blocks of each stage.
-        batch_size: samples a training step.
-    """
-
-    plans_name: str
-    spacing: tuple[float, float, float]
-    patch: tuple[int, int, int]
-    features: tuple[int, ...]
-    blocks: tuple[int, ...]
-    batch_size: int = 2
-
-
-SMALL = NetworkPlan(
-    plans_name="LesionClickSmallPlans",
-    spacing=(5.0, 5.0, 5.0),
-    patch=(48, 48, 48),
-    features=(16, 32, 64, 128),
-    blocks=(1, 1, 2, 1),
-)
-
-# arXiv 2508.21680 and the published plans
-PUBLISHED = NetworkPlan(
-    plans_name="LesionClickPublishedPlans",
-    spacing=(3.0, 2.0364201, 2.0364201),
-    patch=(192, 192, 192),
-    features=(32, 64, 128, 256, 320, 320),
-    blocks=(1, 3, 4, 6, 6, 6),
-)
+from lesionclick.files import read_json_object
+from lesionclick_training.nnunet.network_sizes import CONFIGURATION, NetworkPlan
 
 
 def write_plans(preprocessed: Path, plan: NetworkPlan) -> Path:
@@ -68,11 +27,11 @@ def write_plans(preprocessed: Path, plan: NetworkPlan) -> Path:
         The file, <plans_name>.json in that folder.
 
     Raises:
-        CaseError: no case of the dataset has a lesion, so that no intensities to normalise with are known.
+        CaseError: no case of the dataset has a lesion, so that no intensities to normalize with are known.
     """
     path = preprocessed / f"{plan.plans_name}.json"
     fingerprint_path = preprocessed / "dataset_fingerprint.json"
-    fingerprint = json.loads(fingerprint_path.read_text())
+    fingerprint = read_json_object(fingerprint_path, CaseError)
     intensities = fingerprint["foreground_intensity_properties_per_channel"]
     if not all(math.isfinite(value) for channel in intensities.values() for value in channel.values()):
         raise CaseError(f"{fingerprint_path}: holds no intensities of lesions, expected a lesion in some case")

@@ -6,7 +6,7 @@ shape of the new network's. `write_pretrained` makes such a checkpoint of
 - a MultiTalent checkpoint, which has one stem a dataset, `encoder.stem.<id>.*`: the stem of one dataset is taken, no
   head is (arXiv 2508.21680);
 - a checkpoint of this project with two or four input channels: all is taken. nnU-Net's option starts lesion heads
-  afresh whatever the file holds; LESIONCLICK_LESION_HEADS (see `trainer`) takes them too, which a short training needs.
+  afresh whatever the file holds; the setting `lesion_heads` takes them too, which a short training needs.
 
 Where the stem has two input channels, CT and PET, and the new network four, the click channels keep their fresh
 weights.
@@ -26,13 +26,12 @@ from lesionclick.errors import ModelError
 from lesionclick.files import replacing
 from lesionclick.model.checkpoint import read_checkpoint
 from lesionclick.model.unet import CLASSES as LESION_CLASSES
+from lesionclick_training.nnunet.job import AUTOPET_STEM
+from lesionclick_training.nnunet.network_sizes import CONFIGURATION
 from lesionclick_training.nnunet.organ_supervision import LESION_HEADS, ORGAN_HEADS
-from lesionclick_training.nnunet.plans import CONFIGURATION
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
 
 logger = logging.getLogger("lesionclick")
-
-AUTOPET_STEM = 221  # of MultiTalent, arXiv 2508.21680
 
 STEM_KERNEL = "encoder.stem.convs.0.conv.weight"
 
@@ -46,7 +45,7 @@ class Transfer:
     Attributes:
         taken: from the checkpoint.
         widened: from the checkpoint for CT and PET, fresh for the clicks.
-        fresh: as the network was initialised.
+        fresh: as the network was initialized.
     """
 
     taken: tuple[str, ...]

@@ -1,31 +1,10 @@
 """The trainer: nnU-Net's, with clicks drawn online, PET/CT misalignment and organ supervision (arXiv 2508.21680).
 
 The variants in `lesionclick_training.trainers` say how clicks are shown; everything else is here. nnU-Net's command
-line has no options for the following, so environment variables set them:
-
-LESIONCLICK_EPOCHS          epochs, default 1000
-LESIONCLICK_ITERATIONS      training iterations an epoch, default 250
-LESIONCLICK_VAL_ITERATIONS  validation iterations an epoch, default 50
-LESIONCLICK_INITIAL_LR      initial learning rate, default 0.001, the published one, for fine-tuning; nnU-Net's own, for
-                            networks that start from nothing, is 0.01
-LESIONCLICK_OPTIMIZER       SGD, the published one and the default, or AdamW, with which a short training finds lesions
-                            sooner (initial learning rate 0.001)
-LESIONCLICK_OVERSAMPLE_FOREGROUND
-                            share of the patches that lie round a lesion, default 0.33, nnU-Net's own; with 1 a short
-                            training finds lesions sooner
-LESIONCLICK_ORGAN_WEIGHT    of the organs' loss beside that of the lesions, default 1, the published one; a network that
-                            starts from nothing finds lesions far sooner with 0.1
-LESIONCLICK_LESION_HEADS    a checkpoint to take the lesion heads from, which nnU-Net's option -pretrained_weights
-                            leaves fresh; default none. `lesionclick-train train --pretrained` and `table` set it for a
-                            network of ours
-LESIONCLICK_SEED            seed of weights, patches, augmentation and clicks, default none. Two trainings are alike,
-                            but for rounding, only on the CPU and with nnUNet_n_proc_DA=0, since nnU-Net leaves the
-                            seeds of its augmentation processes to chance
+line has no options for the settings of `TrainingSettings`, so the trainer takes them from the environment.
 """
 
 import json
-import math
-import os
 import random
 from pathlib import Path
 from typing import Any, ClassVar
@@ -40,24 +19,25 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
 from lesionclick.errors import LesionClickError
+from lesionclick.files import replacing
 from lesionclick.model.checkpoint import read_checkpoint
 from lesionclick.model.encoding import Encoding
+from lesionclick.model.files import PROMPT_FILE
 from lesionclick_training.augmentation.draw_clicks import DrawClicks
 from lesionclick_training.augmentation.misalignment import PETCTMisalignment
 from lesionclick_training.nnunet.organ_supervision import (
     LESION_HEADS,
     LesionOrganLoss,
     add_organ_heads,
-    expect_few_lesions,
+    init_lesion_bias,
     lesion_target,
 )
+from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
 
-INITIAL_LR = 1e-3  # arXiv 2508.21680
-
-CLICK_CHANNELS = 2  # tumour clicks, background clicks
+CLICK_CHANNELS = 2  # tumor clicks, background clicks
 
 
-class LesionClickTrainer(nnUNetTrainer):
+class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no types
     """Trains a network of CT, PET and two channels of clicks for lesions, with organs as a second task.
 
     Attributes:
@@ -69,40 +49,29 @@ class LesionClickTrainer(nnUNetTrainer):
     encoding: ClassVar[Encoding | None] = None
     custom_probability: ClassVar[float] = 0.0
 
-    num_epochs: int
-    num_iterations_per_epoch: int
-    num_val_iterations_per_epoch: int
-    oversample_foreground_percent: float
-
     def initialize(self) -> None:
-        """Builds network, optimizer and loss, with the numbers that the environment gives.
+        """Builds network, optimizer and loss, with the settings that the environment gives.
 
         Raises:
             LesionClickError: a variable of the environment is not of its kind, or names a checkpoint of other heads.
         """
-        self.num_epochs = _whole_number("LESIONCLICK_EPOCHS", self.num_epochs)
-        self.num_iterations_per_epoch = _whole_number("LESIONCLICK_ITERATIONS", self.num_iterations_per_epoch)
-        self.num_val_iterations_per_epoch = _whole_number(
-            "LESIONCLICK_VAL_ITERATIONS", self.num_val_iterations_per_epoch
-        )
-        self.initial_lr = _share("LESIONCLICK_INITIAL_LR", INITIAL_LR)
-        self.oversample_foreground_percent = _share(
-            "LESIONCLICK_OVERSAMPLE_FOREGROUND", self.oversample_foreground_percent
-        )
-        if "LESIONCLICK_SEED" in os.environ:
-            _seed_everything(_whole_number("LESIONCLICK_SEED", 0, minimum=0) + self.local_rank)
+        self.settings = TrainingSettings.from_environment()
+        self.num_epochs = self.settings.epochs
+        self.num_iterations_per_epoch = self.settings.iterations
+        self.num_val_iterations_per_epoch = self.settings.val_iterations
+        self.initial_lr = self.settings.initial_lr
+        self.oversample_foreground_percent = self.settings.oversample_foreground
+        if self.settings.seed is not None:
+            _seed_everything(self.settings.seed + self.local_rank)
         super().initialize()
-        if "LESIONCLICK_LESION_HEADS" in os.environ:
-            _take_lesion_heads(self.network, Path(os.environ["LESIONCLICK_LESION_HEADS"]))
+        if self.settings.lesion_heads is not None:
+            _load_lesion_heads(self.network, self.settings.lesion_heads)
         if self.device.type == "cpu":
             self._autocast_on_cpu()
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
-        """nnU-Net's SGD or, if the environment says so, AdamW; with its schedule of learning rates in either case."""
-        name = os.environ.get("LESIONCLICK_OPTIMIZER", "SGD")
-        if name not in ("SGD", "AdamW"):
-            raise LesionClickError(f"LESIONCLICK_OPTIMIZER is {name!r}, expected SGD or AdamW")
-        if name == "SGD":
+        """nnU-Net's SGD or, if the settings say so, AdamW; with its schedule of learning rates in either case."""
+        if self.settings.optimizer == Optimizer.SGD:
             sgd: tuple[torch.optim.Optimizer, Any] = super().configure_optimizers()
             return sgd
         optimizer = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay)
@@ -139,10 +108,10 @@ class LesionClickTrainer(nnUNetTrainer):
             enable_deep_supervision: whether the network returns a list of outputs, finest first.
         """
         channels = num_input_channels + (CLICK_CHANNELS if cls.encoding is not None else 0)
-        network = nnUNetTrainer.build_network_architecture(
+        network: nn.Module = nnUNetTrainer.build_network_architecture(
             plans_manager, configuration_manager, channels, num_output_channels, enable_deep_supervision
         )
-        expect_few_lesions(network)
+        init_lesion_bias(network)
         add_organ_heads(network)
         return network
 
@@ -150,8 +119,9 @@ class LesionClickTrainer(nnUNetTrainer):
         """nnU-Net's Dice + cross-entropy with deep supervision, its Dice with smooth 0, for lesions and for organs."""
         loss = super()._build_loss()
         loss.loss.dc.smooth = 0.0
-        loss.loss = LesionOrganLoss(loss.loss, _share("LESIONCLICK_ORGAN_WEIGHT", 1.0))
-        return loss
+        loss.loss = LesionOrganLoss(loss.loss, self.settings.organ_weight)
+        of_both: nn.Module = loss
+        return of_both
 
     @classmethod
     def get_training_transforms(cls, *arguments: Any, **named_arguments: Any) -> BasicTransform:
@@ -180,12 +150,14 @@ class LesionClickTrainer(nnUNetTrainer):
         """Adds to plans.json and dataset.json, which make a model folder, how clicks are shown: prompt.json."""
         super().on_train_start()
         if self.encoding is not None and self.local_rank == 0:
-            document = json.dumps(self.encoding.to_json())
-            Path(self.output_folder_base, "prompt.json").write_text(document + "\n")
+            with replacing(Path(self.output_folder_base, PROMPT_FILE)) as temporary:
+                temporary.write_text(json.dumps(self.encoding.to_json()) + "\n")
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """nnU-Net's loss and pseudo Dice of one batch, for lesions alone."""
-        return super().validation_step({**batch, "target": [lesion_target(each) for each in batch["target"]]})
+        of_lesions = {**batch, "target": [lesion_target(each) for each in batch["target"]]}
+        outputs: dict[str, Any] = super().validation_step(of_lesions)
+        return outputs
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Says how to validate: nnU-Net's own sliding window knows of no clicks, the engine of `lesionclick` does."""
@@ -195,30 +167,8 @@ class LesionClickTrainer(nnUNetTrainer):
         )
 
 
-def _whole_number(name: str, default: int, minimum: int = 1) -> int:
-    """A setting from the environment, or its default."""
-    text = os.environ.get(name)
-    if text is None:
-        return default
-    if not text.isdecimal() or int(text) < minimum:
-        raise LesionClickError(f"{name} is {text!r}, expected a whole number of at least {minimum}")
-    return int(text)
-
-
-def _share(name: str, default: float) -> float:
-    """A setting from the environment, or its default."""
-    text = os.environ.get(name, str(default))
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
-    if not 0 < share <= 1:
-        raise LesionClickError(f"{name} is {text!r}, expected a number above 0 and at most 1")
-    return share
-
-
-def _take_lesion_heads(network: nn.Module, checkpoint: Path) -> None:
-    """Takes them from a checkpoint of another training, whatever nnU-Net wraps the network in."""
+def _load_lesion_heads(network: nn.Module, checkpoint: Path) -> None:
+    """Gives a network, whatever nnU-Net wraps it in, the lesion heads of a checkpoint of another training."""
     for wrapping in ("module", "_orig_mod"):
         network = getattr(network, wrapping, network)
     weights = read_checkpoint(checkpoint)["network_weights"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lesionclick.case.dataset import Dataset
 from lesionclick.errors import CaseError
-from lesionclick.evaluation.protocol import Protocol
+from lesionclick.evaluation.protocol import EvaluationProtocol
 from lesionclick.evaluation.runner import evaluate_case
 from lesionclick.evaluation.table import Table
 from lesionclick.inference.ensemble import Ensemble
@@ -27,8 +27,8 @@ def validate(
     names: Sequence[str],
     clicks: Path | None = None,
     *,
+    inference: InferenceSettings,
     steps: Sequence[int] = STEPS,
-    inference: InferenceSettings = InferenceSettings(),
 ) -> Table:
     """Predicts cases at each number of clicks a label and compares with their truth.
 
@@ -37,18 +37,18 @@ def validate(
         dataset: holds the cases.
         names: which of its cases.
         clicks: see `Dataset.read`.
-        steps: numbers of clicks a label.
         inference: how the networks look at a case.
+        steps: numbers of clicks a label.
 
     Raises:
         CaseError: a file is missing, damaged or does not fit the others.
     """
-    protocol = Protocol(tuple(steps), inference=inference)
+    protocol = EvaluationProtocol(tuple(steps), inference=inference)
     rows = []
     for name in names:
         for step in evaluate_case(ensemble, dataset.read(name, clicks), protocol):
-            logger.info("%s at %d clicks: Dice %.3f", name, step.row.step, step.row.dice)
-            rows.append(step.row)
+            logger.info("%s at %d clicks: Dice %.3f", name, step.score.step, step.score.dice)
+            rows.append(step.score)
     return Table(protocol.step_name, tuple(rows))
 
 

@@ -1,0 +1,27 @@
+"""Command-line options that say which network is trained where, alike in every command that trains."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lesionclick_training.nnunet.job import Device
+from lesionclick_training.nnunet.network_sizes import NetworkSize
+from lesionclick_training.nnunet.variants import Variant
+
+DatasetNumber = Annotated[int, typer.Argument(help="Number of the dataset, XXX of DatasetXXX_Name.")]
+
+RootOption = Annotated[
+    Path,
+    typer.Option(envvar="LESIONCLICK_ROOT", help="Folder with the folders raw, preprocessed and results of nnU-Net."),
+]
+
+SizeOption = Annotated[NetworkSize, typer.Option("--plan", help="Size of the network.")]
+
+VariantOption = Annotated[Variant, typer.Option(help="How clicks are drawn and shown.")]
+
+StemOption = Annotated[
+    int, typer.Option(help="Number of the dataset whose stem is taken from a MultiTalent checkpoint.")
+]
+
+DeviceOption = Annotated[Device, typer.Option(help="Device to train on.")]

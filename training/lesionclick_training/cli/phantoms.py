@@ -1,0 +1,32 @@
+"""The command `lesionclick-train phantoms`: digital patients to train and test on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def phantoms_command(
+    out: Annotated[Path, typer.Argument(help="DatasetXXX_Name, or with --container a folder of cases.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of phantoms to make.")],
+    first_seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the first phantom; each further one has the next seed.")
+    ] = 0,
+    more: Annotated[
+        bool, typer.Option("--more", help="Draw from the population for more data: other sizes, counts and doses.")
+    ] = False,
+    spacing: Annotated[float, typer.Option(min=1, max=20, help="Edge of a voxel in mm.")] = 5.0,
+    container: Annotated[
+        bool, typer.Option("--container", help="Write Grand Challenge layout, with truth and simulated clicks.")
+    ] = False,
+) -> None:
+    """Makes digital phantoms: whole-body PET/CT with lesion and organ labels."""
+    from lesionclick_training.phantom.files import draw_phantoms, write_container_cases, write_nnunet_dataset
+    from lesionclick_training.phantom.population import BASE, MORE
+
+    phantoms = draw_phantoms(range(first_seed, first_seed + count), MORE if more else BASE, (spacing,) * 3)
+    if container:
+        write_container_cases(phantoms, out)
+    else:
+        write_nnunet_dataset(phantoms, out)
+    typer.echo(f"{out}: {count} phantoms")

@@ -1,0 +1,126 @@
+"""The commands `lesionclick-train preprocess`, `train` and `pretrained`: from a dataset to a network."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lesionclick_training.cli.options import (
+    DatasetNumber,
+    DeviceOption,
+    RootOption,
+    SizeOption,
+    StemOption,
+    VariantOption,
+)
+from lesionclick_training.nnunet.job import AUTOPET_STEM, Device, TrainingJob
+from lesionclick_training.nnunet.network_sizes import NetworkSize
+from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings, variable_of
+from lesionclick_training.nnunet.workspace import Workspace
+
+DEFAULTS = TrainingSettings()
+
+
+def preprocess_command(
+    dataset: DatasetNumber,
+    root: RootOption,
+    size: SizeOption = NetworkSize.published,
+    plans_of: Annotated[
+        int | None,
+        typer.Option(help="Number of a dataset whose plans are taken, so that networks of both make one ensemble."),
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Number of cases that are preprocessed at a time.")] = 2,
+) -> None:
+    """Takes a dataset's fingerprint, writes plans and preprocesses its cases, by nnU-Net."""
+    from lesionclick_training.nnunet.preprocessing import preprocess
+
+    typer.echo(preprocess(Workspace(root), dataset, size, plans_of=plans_of, processes=processes))
+
+
+def train_command(
+    dataset: DatasetNumber,
+    fold: Annotated[str, typer.Argument(help="Number of a fold of the cross-validation, or all.")],
+    variant: VariantOption,
+    root: RootOption,
+    size: SizeOption = NetworkSize.published,
+    pretrained: Annotated[
+        Path | None, typer.Option(help="Checkpoint to start from: MultiTalent's, or of a training of this project.")
+    ] = None,
+    stem: StemOption = AUTOPET_STEM,
+    device: DeviceOption = Device.cuda,
+    epochs: Annotated[
+        int, typer.Option(envvar=variable_of("epochs"), min=1, help="Number of epochs.")
+    ] = DEFAULTS.epochs,
+    iterations: Annotated[
+        int, typer.Option(envvar=variable_of("iterations"), min=1, help="Training iterations an epoch.")
+    ] = DEFAULTS.iterations,
+    val_iterations: Annotated[
+        int, typer.Option(envvar=variable_of("val_iterations"), min=1, help="Validation iterations an epoch.")
+    ] = DEFAULTS.val_iterations,
+    initial_lr: Annotated[
+        float,
+        typer.Option(
+            envvar=variable_of("initial_lr"), help="Learning rate at the start; from fresh weights 0.01 is usual."
+        ),
+    ] = DEFAULTS.initial_lr,
+    optimizer: Annotated[
+        Optimizer, typer.Option(envvar=variable_of("optimizer"), help="Optimizer of the weights.")
+    ] = DEFAULTS.optimizer,
+    oversample_foreground: Annotated[
+        float,
+        typer.Option(
+            envvar=variable_of("oversample_foreground"), help="Share of the patches that lie around a lesion."
+        ),
+    ] = DEFAULTS.oversample_foreground,
+    organ_weight: Annotated[
+        float,
+        typer.Option(
+            envvar=variable_of("organ_weight"), help="Weight of the organs' loss, where that of the lesions has 1."
+        ),
+    ] = DEFAULTS.organ_weight,
+    lesion_heads: Annotated[
+        Path | None,
+        typer.Option(
+            envvar=variable_of("lesion_heads"),
+            help="Checkpoint to take the lesion heads from; not needed where --pretrained is of this project.",
+        ),
+    ] = DEFAULTS.lesion_heads,
+    seed: Annotated[
+        int | None,
+        typer.Option(envvar=variable_of("seed"), min=0, help="Seed of weights, patches, augmentation and clicks."),
+    ] = DEFAULTS.seed,
+    resume: Annotated[bool, typer.Option(help="Go on from the latest checkpoint of the same training.")] = False,
+) -> None:
+    """Trains one network by nnU-Net; prints its model folder."""
+    from lesionclick_training.nnunet.training import train_network
+
+    settings = TrainingSettings(
+        epochs=epochs,
+        iterations=iterations,
+        val_iterations=val_iterations,
+        initial_lr=initial_lr,
+        optimizer=optimizer,
+        oversample_foreground=oversample_foreground,
+        organ_weight=organ_weight,
+        lesion_heads=lesion_heads,
+        seed=seed,
+    )
+    job = TrainingJob(dataset, fold, variant, size, device, pretrained, stem)
+    typer.echo(train_network(Workspace(root), job, settings, resume=resume))
+
+
+def pretrained_command(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of MultiTalent, or of a training of this project.")],
+    out: Annotated[Path, typer.Argument(help="The file to write, for nnU-Net's option -pretrained_weights.")],
+    dataset: DatasetNumber,
+    variant: VariantOption,
+    root: RootOption,
+    size: SizeOption = NetworkSize.published,
+    stem: StemOption = AUTOPET_STEM,
+) -> None:
+    """Makes a checkpoint that nnU-Net's own training command can start from."""
+    from lesionclick_training.nnunet.pretrained import write_pretrained
+    from lesionclick_training.nnunet.training import find_trainer
+
+    plans = Workspace(root).find_plans(dataset, size)
+    write_pretrained(checkpoint, plans, find_trainer(variant), out, stem)

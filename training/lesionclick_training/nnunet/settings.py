@@ -1,0 +1,140 @@
+"""Settings of a training that nnU-Net has no options for, from the environment and back."""
+
+import contextlib
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from lesionclick.errors import LesionClickError
+
+
+class Optimizer(StrEnum):
+    """Optimizers, by torch's names."""
+
+    SGD = "SGD"
+    AdamW = "AdamW"
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What decides how long and how a network is trained.
+
+    nnU-Net's command line has no options for these, so each travels to the trainer in a variable of the environment,
+    which is named after the field: LESIONCLICK_EPOCHS for `epochs`, and so on.
+
+    Attributes:
+        epochs: number of epochs.
+        iterations: training iterations an epoch.
+        val_iterations: validation iterations an epoch.
+        initial_lr: learning rate at the start. The default is the published one, for fine-tuning; nnU-Net's own, for
+            networks that start from nothing, is 0.01.
+        optimizer: the published one is SGD; with AdamW a short training finds lesions sooner.
+        oversample_foreground: share of the patches that lie around a lesion. The default is nnU-Net's own; with 1 a
+            short training finds lesions sooner.
+        organ_weight: weight of the organs' loss, where that of the lesions has 1. The default is the published one; a
+            network that starts from nothing finds lesions far sooner with 0.1.
+        lesion_heads: a checkpoint to take the lesion heads from, which nnU-Net's option -pretrained_weights leaves
+            fresh; `training.train_network` names it for a network of this project.
+        seed: of weights, patches, augmentation and clicks. Two trainings are alike, but for rounding, only on the CPU
+            and with nnUNet_n_proc_DA=0, since nnU-Net leaves the seeds of its augmentation processes to chance.
+
+    Raises:
+        LesionClickError: a value is not of its kind; the sentence names its variable.
+    """
+
+    epochs: int = 1000
+    iterations: int = 250
+    val_iterations: int = 50
+    initial_lr: float = 1e-3  # arXiv 2508.21680
+    optimizer: Optimizer = Optimizer.SGD
+    oversample_foreground: float = 0.33
+    organ_weight: float = 1.0
+    lesion_heads: Path | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        """Checks every value as `from_environment` does."""
+        _parse(self.to_environment())
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """The settings that an environment gives; what it does not name has its default.
+
+        Raises:
+            LesionClickError: a variable is not of its kind.
+        """
+        return cls(**_parse(environment))
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables that `from_environment` makes these settings of; a setting that is None has none."""
+        values = {variable_of(field.name): getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: str(value) for name, value in values.items() if value is not None}
+
+    @contextlib.contextmanager
+    def exported(self) -> Iterator[None]:
+        """Puts the settings, and no others, into the environment of this process for as long as the block runs."""
+        names = [variable_of(field.name) for field in dataclasses.fields(self)]
+        before = {name: os.environ.pop(name) for name in names if name in os.environ}
+        os.environ.update(self.to_environment())
+        try:
+            yield
+        finally:
+            for name in names:
+                os.environ.pop(name, None)
+            os.environ.update(before)
+
+
+def variable_of(field: str) -> str:
+    """The variable of the environment that carries a field of `TrainingSettings`."""
+    return f"LESIONCLICK_{field.upper()}"
+
+
+def _parse(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The fields that an environment names."""
+    variables = {field: variable_of(field) for field in _PARSERS}
+    return {field: _PARSERS[field](name, environment[name]) for field, name in variables.items() if name in environment}
+
+
+def _parse_whole_number(variable: str, text: str, minimum: int) -> int:
+    if not text.isdecimal() or int(text) < minimum:
+        raise LesionClickError(f"{variable} is {text!r}, expected a whole number of at least {minimum}")
+    return int(text)
+
+
+def _parse_fraction(variable: str, text: str) -> float:
+    try:
+        fraction = float(text)
+    except ValueError:
+        fraction = math.nan
+    if not 0 < fraction <= 1:
+        raise LesionClickError(f"{variable} is {text!r}, expected a number above 0 and at most 1")
+    return fraction
+
+
+def _parse_optimizer(variable: str, text: str) -> Optimizer:
+    if text not in list(Optimizer):
+        raise LesionClickError(f"{variable} is {text!r}, expected {' or '.join(Optimizer)}")
+    return Optimizer(text)
+
+
+def _parse_path(variable: str, text: str) -> Path:
+    return Path(text)
+
+
+_PARSERS: Mapping[str, Callable[[str, str], Any]] = {
+    "epochs": partial(_parse_whole_number, minimum=1),
+    "iterations": partial(_parse_whole_number, minimum=1),
+    "val_iterations": partial(_parse_whole_number, minimum=1),
+    "initial_lr": _parse_fraction,
+    "optimizer": _parse_optimizer,
+    "oversample_foreground": _parse_fraction,
+    "organ_weight": _parse_fraction,
+    "lesion_heads": _parse_path,
+    "seed": partial(_parse_whole_number, minimum=0),
+}
