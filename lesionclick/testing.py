@@ -1,13 +1,13 @@
-"""A model folder in nnU-Net's format with random weights: what training leaves behind, optimizer state included.
+"""Model folders for tests and benchmarks: random weights in all that nnU-Net leaves behind, optimizer state included.
 
-python benchmarks/random_model.py full-size OUT [FOLDS]    the published architecture, 102.4 M parameters, patch 192^3
-python benchmarks/random_model.py small OUT [FOLDS]        0.15 M parameters, patch 64^3
+python -m lesionclick.testing full-size OUT [FOLDS]    the published architecture, 102.4 M parameters, patch 192^3
+python -m lesionclick.testing small OUT [FOLDS]        0.15 M parameters, patch 64^3
 """
 
+import argparse
 import copy
 import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,11 @@ import torch
 from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 from torch import nn
 
-ORGANS = 11  # classes of the organ heads, background included
+from lesionclick.model.files import CHECKPOINT_FILE, DATASET_FILE, PLANS_FILE, fold_folder
+
+CONFIGURATION = "3d_fullres"
+
+ORGAN_CLASSES = 11  # background included
 
 # arXiv 2508.21680 and the published plans: spacing, patch and network of the autoPET/CT IV ensemble
 FULL_SIZE: dict[str, Any] = {
@@ -40,7 +44,15 @@ def make_plans(
     spacing: Sequence[float] = (3.0, 2.0364201, 2.0364201),
     transpose: Sequence[int] = (0, 1, 2),
 ) -> dict[str, Any]:
-    """A plans.json as nnU-Net 2.8 writes it, for a residual U-Net; patch and spacing (mm) in the network's axes."""
+    """A plans.json as nnU-Net 2.8 writes it, for a residual U-Net.
+
+    Args:
+        patch: voxels of the sliding window, in the order of the network's axes.
+        features: channels of each stage of the encoder.
+        blocks: residual blocks of each stage of the encoder.
+        spacing: of the network's grid, mm, in the order of its axes.
+        transpose: the image's axis (of z, y, x) behind each of the network's axes.
+    """
     resampling = {"is_seg": False, "order_z": 0, "force_separate_z": None}
     return {
         "dataset_name": "Dataset999_Random",
@@ -48,7 +60,7 @@ def make_plans(
         "transpose_forward": list(transpose),
         "transpose_backward": [list(transpose).index(axis) for axis in range(3)],
         "configurations": {
-            "3d_fullres": {
+            CONFIGURATION: {
                 "preprocessor_name": "DefaultPreprocessor",
                 "batch_size": 2,
                 "patch_size": list(patch),
@@ -96,19 +108,32 @@ def write_model(
     mirror_axes: Sequence[int] = (0, 1, 2),
     seed: int = 0,
 ) -> Path:
-    """Writes a model folder as nnU-Net v2 leaves it after training and returns it."""
+    """Writes a model folder as nnU-Net v2 leaves it after training.
+
+    Args:
+        folder: the folder to make.
+        plans: as `make_plans` makes them.
+        folds: numbers of its folds, or "all".
+        channels: input channels, 4 or, without clicks, 2.
+        organ_heads: whether the networks have the heads for organs that training adds.
+        mirror_axes: spatial axes along which the networks may be mirrored.
+        seed: of the weights.
+
+    Returns:
+        The folder.
+    """
     folder.mkdir(parents=True)
     labels = {"background": 0, "tumor": 1}
     dataset = {"channel_names": {"0": "CT", "1": "PET"}, "labels": labels, "file_ending": ".nii.gz"}
-    (folder / "plans.json").write_text(json.dumps(plans, indent=1))
-    (folder / "dataset.json").write_text(json.dumps(dataset, indent=1))
+    (folder / PLANS_FILE).write_text(json.dumps(plans, indent=1))
+    (folder / DATASET_FILE).write_text(json.dumps(dataset, indent=1))
     generator = torch.Generator().manual_seed(seed)
     for fold in folds:
         network = _random_network(plans, channels, organ_heads, generator)
         optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.99, nesterov=True)
         for parameter in network.parameters():
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        path = folder / f"fold_{fold}" / "checkpoint_final.pth"
+        path = folder / fold_folder(fold) / CHECKPOINT_FILE
         path.parent.mkdir()
         checkpoint = {
             "network_weights": network.state_dict(),
@@ -117,7 +142,7 @@ def write_model(
             "logging": {"mean_fg_dice": [np.float64(0.5)], "train_losses": [np.float32(0.5)], "lrs": [1e-3]},
             "_best_ema": np.float64(0.5),
             "current_epoch": 1000,
-            "init_args": {"plans": plans, "configuration": "3d_fullres", "fold": fold, "device": torch.device("cpu")},
+            "init_args": {"plans": plans, "configuration": CONFIGURATION, "fold": fold, "device": torch.device("cpu")},
             "trainer_name": "nnUNetTrainer",
             "inference_allowed_mirroring_axes": tuple(mirror_axes) or None,
         }
@@ -128,12 +153,12 @@ def write_model(
 def _random_network(
     plans: Mapping[str, Any], channels: int, organ_heads: bool, generator: torch.Generator
 ) -> ResidualEncoderUNet:
-    arguments = copy.deepcopy(plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"])
+    arguments = copy.deepcopy(plans["configurations"][CONFIGURATION]["architecture"]["arch_kwargs"])
     arguments.update(conv_op=nn.Conv3d, norm_op=nn.InstanceNorm3d, nonlin=nn.LeakyReLU)
     network = ResidualEncoderUNet(input_channels=channels, num_classes=2, deep_supervision=True, **arguments)
     if organ_heads:
         network.decoder.organ_seg_layers = nn.ModuleList(
-            nn.Conv3d(head.in_channels, ORGANS, 1) for head in network.decoder.seg_layers
+            nn.Conv3d(head.in_channels, ORGAN_CLASSES, 1) for head in network.decoder.seg_layers
         )
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -144,8 +169,45 @@ def _random_network(
     return network
 
 
+def edit_json(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Changes the content of a JSON file in place."""
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def edit_checkpoint(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Changes the content of a checkpoint of one's own in place; it is unpickled without restriction."""
+    checkpoint = torch.load(path, weights_only=False)
+    edit(checkpoint)
+    torch.save(checkpoint, path)
+
+
+def flip_bit(path: Path) -> None:
+    """Damages a file: one bit of the byte in its middle is turned over."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def output_of_noise(network: nn.Module, channels: int, patch: Sequence[int]) -> torch.Tensor:
+    """What a network makes of the same random patch each time: logits of shape (1, classes, z, y, x)."""
+    noise = torch.randn(1, channels, *patch, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        output: torch.Tensor = network(noise)
+    return output
+
+
+def main() -> None:
+    """Writes the model folder that the command line asks for."""
+    sizes = {"full-size": FULL_SIZE, "small": SMALL}
+    parser = argparse.ArgumentParser(description="Writes a model folder with random weights.")
+    parser.add_argument("size", choices=sizes, help="architecture of the networks")
+    parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("folds", type=int, nargs="?", default=1, help="number of networks")
+    arguments = parser.parse_args()
+    write_model(arguments.out, make_plans(**sizes[arguments.size]), range(arguments.folds))
+
+
 if __name__ == "__main__":
-    size, out, *count = sys.argv[1:]
-    write_model(
-        Path(out), make_plans(**{"full-size": FULL_SIZE, "small": SMALL}[size]), range(int((count or ["1"])[0]))
-    )
+    main()

@@ -19,7 +19,7 @@ class Geometry:
     Attributes:
         size: voxels.
         spacing: mm.
-        origin: centre of the first voxel, mm.
+        origin: center of the first voxel, mm.
         direction: 3 x 3 cosines, row by row.
     """
 

@@ -4,15 +4,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 from lesionclick.log import stage
-from lesionclick.model.folder import ModelFolder
-from lesionclick.model.pack import describe, pack, verify
 
 
-class Dtype(StrEnum):
+class NumberFormat(StrEnum):
     """Number formats of packed weights, by torch's names."""
 
     float16 = "float16"
@@ -21,18 +18,26 @@ class Dtype(StrEnum):
 
 
 def pack_command(
-    model: Annotated[Path, typer.Argument(help="A model folder with nnU-Net checkpoints.")],
-    out: Annotated[Path, typer.Argument(help="The folder to make.")],
-    dtype: Annotated[Dtype, typer.Option(help="Number format of the stored weights.")] = Dtype.float16,
+    model: Annotated[Path, typer.Argument(help="The model folder to pack.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write, which must not exist yet.")],
+    dtype: Annotated[NumberFormat, typer.Option(help="Number format of the stored weights.")] = NumberFormat.float16,
 ) -> None:
-    """Writes a model folder's inference weights alone: smaller, faster to load, with sha256 sums."""
+    """Writes a model folder with nothing but the weights that inference needs: smaller, with sha256 sums."""
+    import torch
+
+    from lesionclick.model.check import describe
+    from lesionclick.model.pack import pack
+
     with stage("packing"):
         packed = pack(model, out, getattr(torch, dtype))
     typer.echo(describe(packed))
 
 
-def check_command(model: Annotated[Path, typer.Argument(help="A model folder, packed or not.")]) -> None:
-    """Verifies a model folder, every byte of its weights included, and prints what it is."""
+def check_command(model: Annotated[Path, typer.Argument(help="The model folder to check, packed or not.")]) -> None:
+    """Verifies every byte of a model folder and prints what it is."""
+    from lesionclick.model.check import describe, verify
+    from lesionclick.model.folder import ModelFolder
+
     found = ModelFolder.read(model)
     verify(found)
     typer.echo(describe(found))

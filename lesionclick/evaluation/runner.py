@@ -21,7 +21,7 @@ from lesionclick.evaluation.report import write_report
 from lesionclick.evaluation.results import Results, open_results
 from lesionclick.evaluation.table import CaseScore
 from lesionclick.inference.ensemble import Ensemble
-from lesionclick.model.pack import fingerprint
+from lesionclick.model.check import fingerprint
 from lesionclick.session.session import Session
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import cc3d
 import numpy as np
 
 from lesionclick.inference.tiles import Region
-from lesionclick.model.preprocessing import NetworkGrid
+from lesionclick.model.grid import NetworkGrid
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""SHA-256 sums of a packed model folder's files."""
+"""Checksums of a packed model folder: the SHA-256 sum of every file, in the format of the program sha256sum."""
 
 import hashlib
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from lesionclick.errors import ModelError
 from lesionclick.files import describe_error
-
-SUMS = "SHA256SUMS"
+from lesionclick.model.files import CHECKSUMS_FILE, PROMPT_FILE
 
 
 def sha256_of(path: Path) -> str:
+    """The SHA-256 sum of a file, 64 hexadecimal digits; ModelError where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -21,9 +21,24 @@ def sha256_of(path: Path) -> str:
         raise ModelError(f"{path}: cannot be read: {describe_error(error)}") from error
 
 
-def verify_sums(folder: Path, used: Sequence[Path]) -> None:
-    """Raises ModelError unless every file of the manifest is as it was, and every file in use is in the manifest."""
-    manifest = folder / SUMS
+def write_checksums(folder: Path) -> None:
+    """Writes SHA256SUMS over all files of a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    (folder / CHECKSUMS_FILE).write_text("".join(lines))
+
+
+def verify_checksums(folder: Path, used: Sequence[Path]) -> None:
+    """Compares a packed folder with its SHA256SUMS.
+
+    Args:
+        folder: the model folder.
+        used: files that must be among those of SHA256SUMS; prompt.json, where there is one, must be too.
+
+    Raises:
+        ModelError: a file is missing, is not in SHA256SUMS or is not as it was.
+    """
+    manifest = folder / CHECKSUMS_FILE
     if not manifest.is_file():
         raise ModelError(f"{manifest}: is missing, a packed model folder holds it")
     sums = {}
@@ -32,8 +47,8 @@ def verify_sums(folder: Path, used: Sequence[Path]) -> None:
         if not found or ".." in Path(found[2]).parts or Path(found[2]).is_absolute():
             raise ModelError(f"{manifest}: the line {line[:80]!r} is not a sha256 sum and a file of the folder")
         sums[folder / found[2]] = found[1]
-    optional = folder / "prompt.json"
-    for path in (*used, *([optional] if optional.exists() else [])):
+    prompt = folder / PROMPT_FILE
+    for path in (*used, *([prompt] if prompt.exists() else [])):
         if path not in sums:
             raise ModelError(f"{path}: is not in {manifest}")
     with ThreadPoolExecutor(os.cpu_count()) as threads:

@@ -1,7 +1,7 @@
-"""Click encodings: where clicks fall on the network's grid, and the maps that the network sees."""
+"""Click encodings: how the clicks of one label become a map that a network reads."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,26 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from scipy import ndimage
 
-from lesionclick.case.clicks import Click
 from lesionclick.errors import ModelError
 from lesionclick.files import short_json
-from lesionclick.model.preprocessing import NetworkGrid
-
-
-def to_network_grid(clicks: Iterable[Click], grid: NetworkGrid) -> np.ndarray:
-    """Where clicks fall on the network's grid.
-
-    The crop's start is subtracted once, the result scaled by new size over old size and rounded half to even, as the
-    published method does (less its second subtraction of the crop's start).
-
-    Returns:
-        int64 array of shape (clicks, 3) in the order of the grid's axes. A point may lie outside the grid, when it was
-        cropped away or rounded past the end.
-    """
-    indices_zyx = np.array([(click.z, click.y, click.x) for click in clicks], dtype=np.float64).reshape(-1, 3)
-    inside_crop = indices_zyx[:, list(grid.transpose)] - np.array(grid.crop_start)
-    scale = np.array(grid.shape) / np.array(grid.cropped_shape)
-    return np.round(inside_crop * scale).astype(np.int64)
 
 
 class Encoding(Protocol):
@@ -53,7 +35,7 @@ class Encoding(Protocol):
 
 @dataclass(frozen=True)
 class EDTEncoding:
-    """A ball round each click, 1 at its centre and falling with the distance to its rim; balls merge by maximum.
+    """A ball round each click, 1 at its center and falling with the distance to its rim; balls merge by maximum.
 
     Source: arXiv 2508.21680; the value is the Euclidean distance transform of the binary ball in its bounding cube,
     divided by its maximum.
@@ -69,8 +51,8 @@ class EDTEncoding:
         stamp = (stamp / stamp.max()).astype(np.float32)
         encoded = np.zeros(shape, dtype=np.float32)
         for point in np.unique(points, axis=0):
-            box, part = _overlap(point, self.radius, shape)
-            np.maximum(encoded[box], stamp[part], out=encoded[box])
+            in_volume, in_cube = _overlap(point, self.radius, shape)
+            np.maximum(encoded[in_volume], stamp[in_cube], out=encoded[in_volume])
         return encoded
 
     def to_json(self) -> dict[str, Any]:
@@ -80,7 +62,7 @@ class EDTEncoding:
 
 @dataclass(frozen=True)
 class GaussianEncoding:
-    """A Gaussian round each click, of unit integral, not rescaled; those of neighbouring clicks add up.
+    """A Gaussian round each click, of unit integral, not rescaled; those of neighboring clicks add up.
 
     Equal to `scipy.ndimage.gaussian_filter` of a volume that is 1 at each click (a click given twice counts once) and
     computed only near the clicks.
@@ -95,11 +77,11 @@ class GaussianEncoding:
         for point in np.unique(points, axis=0):
             if np.any(point < 0) or np.any(point >= shape):
                 continue
-            box, part = _overlap(point, reach, shape)
-            # the box ends at the volume's border or out of the kernel's reach, so filtering it alone changes nothing
+            in_volume, in_cube = _overlap(point, reach, shape)
+            # the cube ends at the volume's border or where the kernel does, so that to filter it alone gives the same
             single = np.zeros((2 * reach + 1,) * 3, dtype=np.float32)
             single[reach, reach, reach] = 1
-            encoded[box] += ndimage.gaussian_filter(single[part], self.sigma)
+            encoded[in_volume] += ndimage.gaussian_filter(single[in_cube], self.sigma)
         return encoded
 
     def to_json(self) -> dict[str, Any]:
@@ -109,12 +91,12 @@ class GaussianEncoding:
 
 def _overlap(point: np.ndarray, radius: int, shape: Sequence[int]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """The cube of a radius round a point, cut to a volume: as slices of the volume and as slices of the cube."""
-    start = np.clip(point - radius, 0, shape)
-    stop = np.clip(point + radius + 1, 0, shape)
     corner = point - radius
-    box = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
-    part = tuple(slice(int(a), int(b)) for a, b in zip(start - corner, stop - corner, strict=True))
-    return box, part
+    start = np.clip(corner, 0, shape)
+    stop = np.clip(point + radius + 1, 0, shape)
+    in_volume = tuple(slice(int(first), int(end)) for first, end in zip(start, stop, strict=True))
+    in_cube = tuple(slice(int(first), int(end)) for first, end in zip(start - corner, stop - corner, strict=True))
+    return in_volume, in_cube
 
 
 def encoding_from_json(document: Any, source: Path) -> Encoding:

@@ -1,4 +1,4 @@
-"""A model folder: nnU-Net checkpoints or packed safetensors; read, pack, check.
+"""A model folder: nnU-Net's plans and dataset.json, and the weights of some folds, packed or not.
 
 dataset.json  plans.json  [prompt.json]
 fold_<n>/checkpoint_final.pth      as nnU-Net v2 trains it
@@ -6,7 +6,6 @@ fold_<n>/weights.safetensors       as `pack` writes it, together with SHA256SUMS
 """
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,12 @@ import torch
 
 from lesionclick.errors import ModelError
 from lesionclick.files import describe_error, read_json_object
-from lesionclick.model import unet as network
-from lesionclick.model.checkpoint import CHECKPOINT, PACKED, Fold, WeightsFile
-from lesionclick.model.checksums import verify_sums
+from lesionclick.model.checksums import verify_checksums
 from lesionclick.model.encoding import EDTEncoding, Encoding, encoding_from_json
+from lesionclick.model.files import CHECKPOINT_FILE, DATASET_FILE, PACKED_FILE, PLANS_FILE, PROMPT_FILE, fold_name
 from lesionclick.model.preprocessing import Preprocessing
+from lesionclick.model.unet import STEM_KERNEL, build_network, parameter_shapes, set_weights, total_stride
+from lesionclick.model.weights import Fold, WeightsFile
 
 
 @dataclass(frozen=True)
@@ -61,51 +61,44 @@ class ModelFolder:
         folder = Path(folder)
         if not folder.is_dir():
             raise ModelError(f"{folder}: the model folder is missing")
-        plans = read_json_object(folder / "plans.json", ModelError)
-        dataset = read_json_object(folder / "dataset.json", ModelError)
+        plans_path, dataset_path, prompt_path = (folder / name for name in (PLANS_FILE, DATASET_FILE, PROMPT_FILE))
+        plans = read_json_object(plans_path, ModelError)
+        dataset = read_json_object(dataset_path, ModelError)
         paths = _find_weights(folder)
-        packed = [path for path in paths if path.name == PACKED]
+        packed = [path for path in paths if path.name == PACKED_FILE]
         if packed:
-            verify_sums(folder, [folder / "plans.json", folder / "dataset.json", *packed])
-        opened = [WeightsFile(path) for path in paths]
-        folds = tuple(weights.describe() for weights in opened)
-        names = {fold.configuration for fold in folds}
-        if len(names) > 1:
-            raise ModelError(f"{folder}: its folds were trained with different configurations: {sorted(names)}")
-
-        plans_path = folder / "plans.json"
+            verify_checksums(folder, [plans_path, dataset_path, *packed])
+        weights = [WeightsFile(path) for path in paths]
+        folds = tuple(file.read_fold() for file in weights)
+        _check_dataset(dataset_path, dataset)
+        encoding: Encoding = EDTEncoding()
+        if prompt_path.exists():
+            encoding = encoding_from_json(read_json_object(prompt_path, ModelError), prompt_path)
+        channels = _channels_of(weights[0])
+        configurations = sorted({fold.configuration for fold in folds})
+        if len(configurations) > 1:
+            raise ModelError(f"{folder}: its folds were trained with different configurations: {configurations}")
         try:
-            configuration = _configuration(plans, names.pop())
+            configuration = _configuration(plans, configurations[0])
             architecture = configuration["architecture"]
-            patch = tuple(int(size) for size in configuration["patch_size"])
-            stride = network.stride(architecture)
+            patch = _patch_of(configuration)
             preprocessing = Preprocessing.from_plans(plans, configuration)
-            if len(patch) != 3 or any(size < 1 or size % step for size, step in zip(patch, stride, strict=True)):
-                raise ValueError(f"patch_size {list(patch)} is not three multiples of the strides' product {stride}")
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            network = build_network(architecture, channels)
+        except (LookupError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError) as error:
             raise ModelError(f"{plans_path}: {describe_error(error)}") from error
-        _check_dataset(folder / "dataset.json", dataset)
-
-        stem = opened[0].shape("encoder.stem.convs.0.conv.weight")
-        channels = stem[1] if len(stem) == 5 else 0
-        if channels not in (2, 4):
-            raise ModelError(f"{folds[0].path}: its network reads {channels} channels, expected 4, or 2 without clicks")
-        try:
-            skeleton = network.build_network(architecture, channels)
-        except (KeyError, TypeError, ValueError, IndexError, AssertionError, RuntimeError) as error:
-            raise ModelError(f"{plans_path}: {describe_error(error)}") from error
-        for fold, weights in zip(folds, opened, strict=True):
-            weights.require(skeleton, plans_path)
-            if not set(fold.mirror_axes) <= {0, 1, 2}:
-                raise ModelError(f"{fold.path}: mirrors along the axes {fold.mirror_axes}, expected some of 0, 1, 2")
-
-        prompt = folder / "prompt.json"
-        encoding = (
-            encoding_from_json(read_json_object(prompt, ModelError), prompt) if prompt.exists() else EDTEncoding()
+        for file in weights:
+            file.require_network(network, plans_path)
+        return cls(
+            path=folder,
+            folds=folds,
+            channels=channels,
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            patch=patch,
+            architecture=architecture,
+            preprocessing=preprocessing,
+            encoding=encoding,
+            description=str(dataset.get("description", "")),
         )
-        description = str(dataset.get("description", ""))
-        parameters = sum(parameter.numel() for parameter in skeleton.parameters())
-        return cls(folder, folds, channels, parameters, patch, architecture, preprocessing, encoding, description)
 
     def select(self, folds: Sequence[str]) -> "ModelFolder":
         """The folder with some of its folds alone, named as in its folders' names: "0", "all".
@@ -125,24 +118,35 @@ class ModelFolder:
         Raises:
             ModelError: the file changed since the folder was read.
         """
-        result = network.build_network(self.architecture, self.channels)
+        network: torch.nn.Module = build_network(self.architecture, self.channels)
         weights = WeightsFile(fold.path)
-        values = {name: weights[name].to(torch.float32) for name in network.parameter_shapes(result)}
-        network.set_weights(result, values)
-        return result
+        set_weights(network, {name: weights[name].to(torch.float32) for name in parameter_shapes(network)})
+        return network
 
 
 def _find_weights(folder: Path) -> list[Path]:
-    fold_folders = [entry for entry in folder.iterdir() if re.fullmatch(r"fold_(\d+|all)", entry.name)]
+    """The file of weights of each fold, in order of their number, "all" last."""
+    fold_folders = [entry for entry in folder.iterdir() if fold_name(entry.name)]
     if not fold_folders:
-        raise ModelError(f"{folder}: holds no fold_<n> folder, expected one or more with {CHECKPOINT} or {PACKED}")
+        raise ModelError(
+            f"{folder}: holds no fold_<n> folder, expected one or more with {CHECKPOINT_FILE} or {PACKED_FILE}"
+        )
     paths = []
     for fold_folder in sorted(fold_folders, key=lambda entry: (len(entry.name), entry.name)):
-        found = [fold_folder / name for name in (PACKED, CHECKPOINT) if (fold_folder / name).is_file()]
+        found = [fold_folder / name for name in (PACKED_FILE, CHECKPOINT_FILE) if (fold_folder / name).is_file()]
         if len(found) != 1:
-            raise ModelError(f"{fold_folder}: holds {len(found)} of {CHECKPOINT} and {PACKED}, expected one")
+            raise ModelError(f"{fold_folder}: holds {len(found)} of {CHECKPOINT_FILE} and {PACKED_FILE}, expected one")
         paths.append(found[0])
     return paths
+
+
+def _channels_of(weights: WeightsFile) -> int:
+    """Input channels of a network, which the first convolution's kernel tells: (features, channels, z, y, x)."""
+    shape = weights.shape(STEM_KERNEL)
+    channels = shape[1] if len(shape) == 5 else 0
+    if channels not in (2, 4):
+        raise ModelError(f"{weights.path}: its network reads {channels} channels, expected 4, or 2 without clicks")
+    return channels
 
 
 def _configuration(plans: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -150,6 +154,15 @@ def _configuration(plans: Mapping[str, Any], name: str) -> dict[str, Any]:
     own = plans["configurations"][name]
     parent = own.get("inherits_from")
     return {**_configuration(plans, parent), **own} if parent and parent != name else dict(own)
+
+
+def _patch_of(configuration: Mapping[str, Any]) -> tuple[int, ...]:
+    """Size of the sliding window, voxels; each pooling of the network halves it without a rest."""
+    patch = tuple(int(size) for size in configuration["patch_size"])
+    stride = total_stride(configuration["architecture"])
+    if len(patch) != 3 or any(size < 1 or size % step for size, step in zip(patch, stride, strict=True)):
+        raise ValueError(f"patch_size {list(patch)} is not three multiples of the strides' product {stride}")
+    return patch
 
 
 def _check_dataset(path: Path, dataset: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""From the image's grid to the network's and back: transpose, crop, normalise, resample, as nnU-Net does it."""
+"""From the image's grid to the network's and back: transpose, crop, normalize, resample, as nnU-Net does it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,33 +9,8 @@ from nnunetv2.preprocessing.normalization import default_normalization_schemes
 from nnunetv2.preprocessing.normalization.default_normalization_schemes import ImageNormalization
 from scipy import ndimage
 
+from lesionclick.model.grid import NetworkGrid
 from lesionclick.model.resampling import NNUNET_FUNCTION, resample
-
-
-@dataclass(frozen=True)
-class NetworkGrid:
-    """Where the network's grid lies in the image.
-
-    All shapes and spacings but `image_shape` are in the order of the network's axes, which are the image's axes
-    z, y, x after `transpose`.
-
-    Attributes:
-        transpose: the image's axis behind each of the network's axes.
-        image_shape: size of the image, z, y, x, in voxels.
-        crop_start: first voxel of the non-zero box.
-        cropped_shape: size of that box in the image's voxels.
-        shape: size of the box in the network's voxels.
-        image_spacing: mm.
-        spacing: mm, of the network's voxels.
-    """
-
-    transpose: tuple[int, ...]
-    image_shape: tuple[int, ...]
-    crop_start: tuple[int, ...]
-    cropped_shape: tuple[int, ...]
-    shape: tuple[int, ...]
-    image_spacing: tuple[float, ...]
-    spacing: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -45,14 +20,14 @@ class Preprocessing:
     Attributes:
         transpose: the image's axis (of z, y, x) behind each of the network's axes.
         spacing: of the network's grid, mm, in the order of its axes.
-        normalisations: one nnU-Net normalisation a channel.
+        normalizations: one nnU-Net normalization a channel.
         image_resampling: keyword arguments of nnU-Net's default resampling for images.
         logit_resampling: the same for the network's output.
     """
 
     transpose: tuple[int, ...]
     spacing: tuple[float, ...]
-    normalisations: tuple[ImageNormalization, ...]
+    normalizations: tuple[ImageNormalization, ...]
     image_resampling: Mapping[str, Any]
     logit_resampling: Mapping[str, Any]
 
@@ -79,22 +54,22 @@ class Preprocessing:
         schemes = configuration["normalization_schemes"]
         masked = configuration["use_mask_for_norm"]
         intensities = plans["foreground_intensity_properties_per_channel"]
-        normalisations = []
+        normalizations = []
         for channel, (scheme, mask) in enumerate(zip(schemes, masked, strict=True)):
             found = getattr(default_normalization_schemes, scheme, None)
             if not (isinstance(found, type) and issubclass(found, ImageNormalization)):
                 raise ValueError(f"normalization scheme {scheme!r} is not one of nnU-Net's")
-            normalisations.append(found(use_mask_for_norm=mask, intensityproperties=intensities[str(channel)]))
+            normalizations.append(found(use_mask_for_norm=mask, intensityproperties=intensities[str(channel)]))
         return cls(
             transpose=transpose,
             spacing=spacing,
-            normalisations=tuple(normalisations),
+            normalizations=tuple(normalizations),
             image_resampling=dict(configuration["resampling_fn_data_kwargs"]),
             logit_resampling=dict(configuration["resampling_fn_probabilities_kwargs"]),
         )
 
     def to_network(self, image: np.ndarray, spacing_zyx: Sequence[float]) -> tuple[np.ndarray, NetworkGrid]:
-        """Transposes, crops to non-zero, normalises and resamples.
+        """Transposes, crops to non-zero, normalizes and resamples.
 
         Args:
             image: float32 of shape (channel, z, y, x), CT in HU and PET in SUV; left as it is.
@@ -106,11 +81,11 @@ class Preprocessing:
         order = self.transpose
         transposed = image.transpose(0, *(axis + 1 for axis in order))
         nonzero = (transposed != 0).any(axis=0)
-        box = _box(nonzero)
+        box = _bounding_box(nonzero)
         cropped = transposed[:, *box]
         outside = None
-        if any(normalisation.use_mask_for_norm for normalisation in self.normalisations):
-            outside = ndimage.binary_fill_holes(nonzero[box]).astype(np.int8) - 1
+        if any(normalization.use_mask_for_norm for normalization in self.normalizations):
+            outside = ndimage.binary_fill_holes(nonzero[box]).astype(np.int8) - 1  # -1 outside, as nnU-Net has it
         image_spacing = tuple(float(spacing_zyx[axis]) for axis in order)
         sizes = zip(cropped.shape[1:], image_spacing, self.spacing, strict=True)
         grid = NetworkGrid(
@@ -122,11 +97,11 @@ class Preprocessing:
             image_spacing=image_spacing,
             spacing=self.spacing,
         )
-        result = np.empty((len(self.normalisations), *grid.shape), dtype=np.float32)
-        for channel, normalisation in enumerate(self.normalisations):
-            # the copy keeps nnU-Net's in-place arithmetic off the caller's image
-            normalised = normalisation.run(cropped[channel].astype(np.float32, copy=True), outside)
-            result[channel] = resample(normalised, grid.shape, image_spacing, self.spacing, self.image_resampling)
+        result = np.empty((len(self.normalizations), *grid.shape), dtype=np.float32)
+        for channel, normalization in enumerate(self.normalizations):
+            # a copy, since nnU-Net computes in place and the caller's image stays as it is
+            normalized = normalization.run(cropped[channel].astype(np.float32, copy=True), outside)
+            result[channel] = resample(normalized, grid.shape, image_spacing, self.spacing, self.image_resampling)
         return result, grid
 
     def to_image(self, logit: np.ndarray, grid: NetworkGrid) -> np.ndarray:
@@ -146,7 +121,7 @@ class Preprocessing:
         return result
 
 
-def _box(mask: np.ndarray) -> tuple[slice, ...]:
+def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
     """The smallest box round what is true; everything where nothing is."""
     found: list[tuple[slice, ...]] = ndimage.find_objects(mask.view(np.uint8))
     return found[0] if found else tuple(slice(0, size) for size in mask.shape)

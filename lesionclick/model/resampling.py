@@ -34,31 +34,37 @@ def resample(
     """
     if volume.shape == tuple(shape):
         return volume
-    apart = options.get("force_separate_z")
-    if apart is None:
-        apart = any(max(each) / min(each) > ANISO_THRESHOLD for each in (spacing, new_spacing))
-    if apart or options.get("is_seg"):
+    separate_slices = options.get("force_separate_z")
+    if separate_slices is None:
+        separate_slices = any(max(steps) / min(steps) > ANISO_THRESHOLD for steps in (spacing, new_spacing))
+    if separate_slices or options.get("is_seg"):
         from nnunetv2.preprocessing.resampling import default_resampling  # imports pandas, and is seldom needed
 
-        resampled: np.ndarray = getattr(default_resampling, NNUNET_FUNCTION)(
-            volume[None], shape, spacing, new_spacing, **options
-        )
-        return resampled[0]
+        nnunet_resample = getattr(default_resampling, NNUNET_FUNCTION)
+        slice_by_slice: np.ndarray = nnunet_resample(volume[None], shape, spacing, new_spacing, **options)[0]
+        return slice_by_slice
     result = torch.from_numpy(volume)
     low, high = torch.aminmax(result)
-    for axis in sorted(range(3), key=lambda each: shape[each] / volume.shape[each]):  # shrinking axes first
+    for axis in sorted(
+        range(3), key=lambda axis: shape[axis] / volume.shape[axis]
+    ):  # shrinking axes first: fewer values
         if shape[axis] != volume.shape[axis]:
             result = _multiply(_matrix(volume.shape[axis], shape[axis], options.get("order", 3)), result, axis)
-    return result.clamp_(low, high).numpy()  # as skimage does: a cubic spline overshoots
+    resampled: np.ndarray = result.clamp_(low, high).numpy()  # as skimage does: a cubic spline overshoots
+    return resampled
 
 
 def _matrix(size: int, new_size: int, order: int) -> torch.Tensor:
-    """Resampling of a line of voxels: what scipy makes of the unit vectors, as skimage calls it, (new_size, size)."""
-    lines = ndimage.zoom(np.eye(size), (new_size / size, 1), order=order, mode="nearest", grid_mode=True)
-    return torch.from_numpy(lines).float()
+    """What resampling does to a line of voxels, as a matrix of shape (new_size, size).
+
+    Its columns are what scipy makes of the unit vectors, with the options that skimage, which nnU-Net calls, passes on.
+    """
+    columns = ndimage.zoom(np.eye(size), (new_size / size, 1), order=order, mode="nearest", grid_mode=True)
+    return torch.from_numpy(columns).float()
 
 
 def _multiply(matrix: torch.Tensor, volume: torch.Tensor, axis: int) -> torch.Tensor:
+    """The matrix times each line of voxels along an axis."""
     if axis == 0:
         return (matrix @ volume.flatten(1)).view(-1, *volume.shape[1:])
     return matrix @ volume if axis == 1 else volume @ matrix.T

@@ -1,5 +1,6 @@
-"""The residual U-Net of a plans file."""
+"""The residual U-Net that a plans file describes: built without values, then given those of a weights file."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,9 @@ from torch import nn
 
 CLASSES = 2  # background, lesion
 
+STEM_KERNEL = "encoder.stem.convs.0.conv.weight"
+"""Name of the first convolution's kernel, of shape (features, input channels, z, y, x)."""
+
 
 def build_network(architecture: Mapping[str, Any], channels: int) -> ResidualEncoderUNet:
     """Builds the network for inference: one output at full resolution, no heads for deep supervision or organs.
@@ -17,7 +21,7 @@ def build_network(architecture: Mapping[str, Any], channels: int) -> ResidualEnc
 
     Args:
         architecture: the entry "architecture" of a plans file's configuration.
-        channels: input channels, 4 (CT, PET, tumour clicks, background clicks) or 2 (CT, PET).
+        channels: input channels, 4 (CT, PET, tumor clicks, background clicks) or 2 (CT, PET).
 
     Returns:
         A module from float (batch, channels, z, y, x) to logits (batch, 2, z, y, x).
@@ -36,7 +40,7 @@ def build_network(architecture: Mapping[str, Any], channels: int) -> ResidualEnc
         network = ResidualEncoderUNet(input_channels=channels, num_classes=CLASSES, deep_supervision=False, **arguments)
     heads = network.decoder.seg_layers
     for index in range(len(heads) - 1):
-        heads[index] = nn.Identity()  # serves deep supervision alone; forward never calls it
+        heads[index] = nn.Identity()  # a head for deep supervision, which only training needs
     return network.eval().requires_grad_(False)
 
 
@@ -68,9 +72,14 @@ def set_weights(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> None
             setattr(module, key, replacements.get(id(parameter), parameter))
 
 
-def stride(architecture: Mapping[str, Any]) -> tuple[int, ...]:
-    """The factor, along each axis, by which the coarsest feature map is smaller than the input."""
-    total = (1, 1, 1)
-    for stage in architecture["arch_kwargs"]["strides"]:
-        total = tuple(a * int(b) for a, b in zip(total, stage, strict=True))  # type: ignore[assignment]
-    return total
+def total_stride(architecture: Mapping[str, Any]) -> tuple[int, ...]:
+    """The factor, along each axis, by which the coarsest feature map is smaller than the input.
+
+    Args:
+        architecture: the entry "architecture" of a plans file's configuration.
+
+    Raises:
+        KeyError, TypeError, ValueError: the entry lacks the strides or they are no numbers.
+    """
+    stages = architecture["arch_kwargs"]["strides"]
+    return tuple(math.prod(int(stride) for stride in axis) for axis in zip(*stages, strict=True))

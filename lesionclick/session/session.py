@@ -17,7 +17,7 @@ from lesionclick.inference.settings import FieldOfView, InferenceSettings
 from lesionclick.inference.tile_sums import TileCache
 from lesionclick.inference.tiles import Region
 from lesionclick.log import stage
-from lesionclick.model.encoding import to_network_grid
+from lesionclick.model.grid import to_network_grid
 from lesionclick.session.history import ClickHistory
 
 logger = logging.getLogger(__name__)

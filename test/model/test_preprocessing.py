@@ -1,15 +1,17 @@
 import copy
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from conftest import body, click_file, image_from, write_case
+from conftest import body
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from lesionclick import Case, Ensemble, Session
+from lesionclick.case.clicks import Click
+from lesionclick.model.encoding import EDTEncoding
+from lesionclick.model.grid import to_network_grid
 from lesionclick.model.preprocessing import Preprocessing
-from lesionclick.testing import make_plans, write_model
+from lesionclick.testing import make_plans
 
 SPACINGS = {
     "equal": (3.0, 2.0364201, 2.0364201),
@@ -19,7 +21,7 @@ SPACINGS = {
 }
 
 
-def read(plans: dict) -> Preprocessing:
+def read(plans: dict[str, Any]) -> Preprocessing:
     return Preprocessing.from_plans(plans, plans["configurations"]["3d_fullres"])
 
 
@@ -78,24 +80,18 @@ def test_way_back_leads_to_where_it_came_from(spacing: tuple[float, ...], transp
 
 
 @pytest.mark.parametrize("model_spacing", [(3.0, 2.0364201, 2.0364201), (1.5, 1.0182, 1.0182), (6.0, 4.0728, 4.0728)])
-def test_click_in_a_cropped_case_lands_on_the_voxel_that_was_meant(
-    model_spacing: tuple[float, ...], tmp_path: Path
-) -> None:
+def test_click_in_a_cropped_case_lands_on_the_voxel_that_was_meant(model_spacing: tuple[float, ...]) -> None:
     image = bordered()
     image[0, 3:21, 1:21, 4:26] = -500
     image[1, 3:21, 1:21, 4:26] = 1.1
     x, y, z = 18, 9, 13
     image[0, z - 1 : z + 2, y - 1 : y + 2, x - 1 : x + 2] = 900  # the clicked voxel is the middle of a bright cube
-    model = write_model(tmp_path / "model", make_plans(spacing=model_spacing))
-    clicks = click_file(([x, y, z], "background"))
-    folder = write_case(tmp_path / "input", image_from(image[0]), image_from(image[1]), clicks)
-    case = Case.read(folder)
-    channels = Session(Ensemble.load(model, "cpu"), case).channels(case.clicks)
-    clicked = np.unravel_index(channels[3].argmax(), channels[3].shape)
-    bright = np.argwhere(channels[0] > channels[0].max() * 0.5)
-    assert channels[3].max() == 1
-    assert not channels[2].any()
-    assert channels[0][clicked] > channels[0].max() * 0.5
+    (ct, _), grid = read(make_plans(spacing=model_spacing)).to_network(image, SPACINGS["equal"])
+    clicks = EDTEncoding(2).encode(to_network_grid([Click(x, y, z, "tumor")], grid), grid.shape)
+    clicked = np.unravel_index(clicks.argmax(), clicks.shape)
+    bright = np.argwhere(ct > ct.max() * 0.5)
+    assert clicks.max() == 1
+    assert ct[clicked] > ct.max() * 0.5
     np.testing.assert_allclose(clicked, bright.mean(axis=0), atol=0.76)
 
 
@@ -108,7 +104,7 @@ def test_click_in_a_cropped_case_lands_on_the_voxel_that_was_meant(
         ({"configurations": {"3d_fullres": {"resampling_fn_data": "no_resampling"}}}, "'no_resampling'"),
     ],
 )
-def test_unsupported_plans_are_refused(change: dict, message: str) -> None:
+def test_unsupported_plans_are_refused(change: dict[str, Any], message: str) -> None:
     plans = make_plans()
     for key, value in change.items():
         if key == "configurations":
