@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import os
+import struct
 import threading
 import zlib
 from collections.abc import Iterator
@@ -37,7 +38,8 @@ def read_image(path: Path, allow_4d: bool = False) -> sitk.Image:
             image = reader.Execute()
         except RuntimeError:  # its text says "No such file or directory" of a truncated file
             raise CaseError(f"{path}: its voxels cannot be read, the file is truncated or damaged") from None
-    if _is_damaged_gzip(path) or _is_damaged_meta(path, sitk.GetArrayViewFromImage(image)):
+    stored_zyx = sitk.GetArrayViewFromImage(image)
+    if _is_damaged_gzip(path, stored_zyx) or _is_damaged_meta(path, stored_zyx):
         raise CaseError(f"{path}: its compressed voxels are damaged")
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
@@ -78,13 +80,19 @@ def _read_header(path: Path, allow_4d: bool) -> sitk.ImageFileReader:
     return reader
 
 
-def _is_damaged_gzip(path: Path) -> bool:
+def _is_damaged_gzip(path: Path, stored_zyx: np.ndarray) -> bool:
     """Whether a .nii.gz is cut short or altered, in which case ITK fills the rest with zeros and says nothing."""
     if path.suffix != ".gz":
         return False
     try:
+        with path.open("rb") as file:
+            file.seek(-8, os.SEEK_END)  # gzip's format (RFC 1952) ends with CRC-32 and size of the uncompressed bytes
+            checksum, size = struct.unpack("<II", file.read(8))
         with gzip.open(path) as stream:
-            while stream.read(1 << 20):
+            header = stream.read(min((size - stored_zyx.nbytes) % 2**32, 1 << 16))
+            if zlib.crc32(stored_zyx.data, zlib.crc32(header)) == checksum:
+                return False
+            while stream.read(1 << 20):  # slower, for voxels that ITK has scaled or whose bytes it has swapped
                 pass
     except (OSError, EOFError, zlib.error):
         return True

@@ -1,4 +1,6 @@
+import gzip
 import os
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -101,11 +103,21 @@ def test_bad_image_is_one_sentence(spoil: Callable[[Path], object], message: str
     assert "\n" not in str(error.value)
 
 
+def write_nifti(path: Path, scale: float = 1.0) -> None:
+    """A file of 1 MB, so that its header is compressed apart from most voxels."""
+    image = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 200, (64, 64, 64)).astype(np.float32))
+    sitk.WriteImage(image, str(path))
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[112:116] = struct.pack("<f", scale)  # scl_slope in the header of NIfTI-1
+    path.write_bytes(gzip.compress(content, 1))
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
 @pytest.mark.parametrize("spoil", [flip_byte, lambda path: cut(path, 0.6), lambda path: cut(path, 0.99)])
-def test_damaged_nifti_is_refused(spoil: Callable[[Path], object], tmp_path: Path) -> None:
+def test_damaged_nifti_is_refused(spoil: Callable[[Path], object], scale: float, tmp_path: Path) -> None:
     path = tmp_path / "image.nii.gz"
-    large = np.random.default_rng(0).normal(size=(64, 64, 64)).astype(np.float32)  # so that the header is whole
-    sitk.WriteImage(sitk.GetImageFromArray(large), str(path))
+    write_nifti(path, scale)
+    assert array_from_image(read_image(path)).max() == 199 * scale
     spoil(path)
     with pytest.raises(CaseError, match=r"image\.nii\.gz: its compressed voxels are damaged"):
         read_image(path)
