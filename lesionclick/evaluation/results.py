@@ -1,7 +1,7 @@
 """Folder of results: its settings, and of each case the scores, the masks and the clicks.
 
 settings.json                          what must be the same to go on
-cases/<case>.csv                       a case's scores, a line for each step; the case is complete where this file is
+scores/<case>.csv                      a case's scores, a line for each step; the case is complete where this file is
 masks/<case>/<clicks or round>-<step>  .mha, the mask of a step, and .json, the clicks it was predicted with
 
 Several processes, on several machines, may write into one folder at a time without waiting for each other: each file is
@@ -27,7 +27,7 @@ from lesionclick.simulation.readers import StepName
 
 SETTINGS_FILE = Path("settings.json")
 
-CASES_FOLDER = Path("cases")
+SCORES_FOLDER = Path("scores")
 
 MASKS_FOLDER = Path("masks")
 
@@ -100,7 +100,7 @@ class Results:
         return Table(self.step_name, tuple(rows))
 
     def _case_path(self, name: str) -> Path:
-        return self.folder / CASES_FOLDER / f"{name}.csv"
+        return self.folder / SCORES_FOLDER / f"{name}.csv"
 
     def _mask_path(self, name: str, step: int) -> Path:
         return self.folder / MASKS_FOLDER / name / f"{self.step_name}-{step:02d}.mha"
@@ -131,8 +131,8 @@ def open_results(folder: Path, settings: Mapping[str, Any], step_name: StepName,
     results = Results(folder, settings, step_name, steps)
     path = folder / SETTINGS_FILE
     if not path.exists():
-        if (folder / CASES_FOLDER).exists():
-            raise CaseError(f"{path}: the file is missing beside {CASES_FOLDER}/, expected both or neither")
+        if (folder / SCORES_FOLDER).exists():
+            raise CaseError(f"{path}: the file is missing beside {SCORES_FOLDER}/, expected both or neither")
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(settings, indent=1) + "\n")
     results._require_settings()

@@ -148,7 +148,7 @@ class Table:
 
 
 def step_span(steps: Sequence[int]) -> str:
-    """Steps in words, such as "0-10" or "0, 3, 7, 10"."""
-    if list(steps) == list(range(steps[0], steps[-1] + 1)):
+    """Steps in words, such as "0-10", "0, 3, 7, 10" or "5"."""
+    if len(steps) > 1 and list(steps) == list(range(steps[0], steps[-1] + 1)):
         return f"{steps[0]}-{steps[-1]}"
     return ", ".join(map(str, steps))

@@ -1,11 +1,10 @@
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from lesionclick.cli.main import main
 from lesionclick.errors import CaseError
 from lesionclick.evaluation.comparison import compare
 from lesionclick.evaluation.table import CaseScore, Table
@@ -68,46 +67,3 @@ def test_what_cannot_be_compared_is_one_sentence(tmp_path: Path) -> None:
         compare([first, write(tmp_path / "d", {"y": 0.1})])
     with pytest.raises(CaseError, match=r"nowhere/cases\.csv: the file is missing"):
         compare([first, tmp_path / "nowhere"])
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda text: "",
-        lambda text: "a,b\n1,2\n",
-        lambda text: text.replace("0.13", "high"),
-        lambda text: text.rsplit("\n", 2)[0] + "\n",  # the last step of the last case
-        lambda text: text.replace(",clicks,", ",lesions,"),
-    ],
-)
-def test_damaged_table_is_refused(change: Callable[[str], str], tmp_path: Path) -> None:
-    folder = write(tmp_path / "a", {"x": 0.1, "y": 0.2})
-    path = folder / "cases.csv"
-    path.write_text(change(path.read_text()))
-    with pytest.raises(CaseError, match=r"cases\.csv: is not what `lesionclick evaluate` writes"):
-        Table.read(path)
-
-
-def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
-    path = write(tmp_path / "a", {"x": 1 / 3, "a, b": 0.1}) / "cases.csv"
-    table = Table.read(path)
-    assert table.rows[0].dice == 1 / 3
-    table.write(tmp_path / "again.csv")
-    assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()
-
-
-def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folders = [str(write(tmp_path / name, {"x": 0.1, "y": 0.2})) for name in ("a", "b")]
-
-    def run(*arguments: str) -> tuple[object, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main(["compare", *arguments])
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    code, printed, _ = run(*folders)
-    assert (code, printed) == (0, compare([Path(folder) for folder in folders]))
-    target = tmp_path / "new" / "comparison.md"
-    assert run(*folders, "--out", str(target))[:2] == (0, f"{target}\n")
-    assert target.read_text() == printed
-    assert run(folders[0])[0] == 2

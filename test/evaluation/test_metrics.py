@@ -1,5 +1,7 @@
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -60,3 +62,8 @@ def test_neighbors_over_an_edge_belong_together_and_over_a_corner_do_not() -> No
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match="the prediction has the shape"):
         score_mask(np.zeros((2, 2, 2)), np.zeros((2, 2, 3)), (1, 1, 1))
+
+
+def test_metrics_load_no_networks() -> None:
+    program = "import sys, lesionclick.evaluation.metrics; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"

@@ -1,0 +1,29 @@
+import math
+
+import numpy as np
+import pytest
+
+from lesionclick.evaluation.statistics import Estimate, number_format
+
+
+def test_undefined_values_are_left_out() -> None:
+    values = np.array([0.2, 0.4, math.nan, 0.9])
+    found = Estimate.of(values)
+    assert (found.cases, found.mean, found.median) == (3, pytest.approx(0.5), pytest.approx(0.4))
+    assert 0.2 <= found.low < 0.5 < found.high <= 0.9
+    assert Estimate.of(values) == found
+
+
+def test_too_few_values_leave_undefined_what_needs_more() -> None:
+    single = Estimate.of(np.array([0.3]))
+    assert (single.cases, single.mean, math.isnan(single.low)) == (1, 0.3, True)
+    assert single.cell("dice") == "0.300"
+    nothing = Estimate.of(np.array([math.nan]))
+    assert nothing.cell("dice") == "-"
+    assert nothing.to_json() == {"cases": 0, "mean": None, "median": None, "low": None, "high": None}
+
+
+def test_numbers_are_shown_to_as_many_digits_as_their_score_has() -> None:
+    assert Estimate.of(np.full(5, 2.0)).cell("false_positive_ml") == "2.00 [2.00, 2.00]"
+    assert Estimate.of(np.full(5, 0.25)).cell("dice", sign="+") == "+0.250 [+0.250, +0.250]"
+    assert f"{1 / 3:{number_format('detection_f1')}}" == "0.333"

@@ -1,0 +1,43 @@
+import math
+
+import pytest
+
+from lesionclick.evaluation.summary import split_by_tracer, summarize, to_json, to_markdown
+from lesionclick.evaluation.table import CaseScore, Table
+
+
+def make_table(*cases: tuple[str, float], steps: tuple[int, ...] = (0, 1)) -> Table:
+    """Pairs of a tracer and Dice."""
+    rows = [
+        CaseScore(str(index), tracer, step, "official", step, step, dice, 2.0, 4.0, 1, 0, 0, 1.0)
+        for index, (tracer, dice) in enumerate(cases)
+        for step in steps
+    ]
+    return Table("clicks", tuple(rows))
+
+
+def test_all_cases_and_each_tracer_are_summarized() -> None:
+    table = make_table(("psma", math.nan), ("fdg", 0.4), ("fdg", 0.6))
+    summary = summarize(table)
+    assert list(summary) == ["all", "fdg", "psma"]
+    assert (summary["all"]["1"]["dice"].cases, summary["all"]["1"]["dice"].mean) == (2, pytest.approx(0.5))
+    assert list(summary["fdg"]) == ["0", "1"]
+    content = to_json(table, summary)
+    assert [(group, part["cases"]) for group, part in content.items()] == [("all", 3), ("fdg", 2), ("psma", 1)]
+    assert content["psma"]["lines"]["0"]["dice"]["mean"] is None
+    assert content["fdg"]["lines"]["0"]["dice"]["mean"] == 0.5
+
+
+def test_tracers_that_names_do_not_tell_make_no_groups() -> None:
+    assert list(split_by_tracer(make_table(("unknown", 0.4)))) == ["all"]
+    assert list(split_by_tracer(make_table(("unknown", 0.4), ("fdg", 0.4)))) == ["all", "fdg", "unknown"]
+
+
+def test_markdown_has_a_line_for_each_step_and_area() -> None:
+    table = make_table(("fdg", 0.5), ("fdg", 0.5), steps=(0, 3, 7, 10))
+    text = to_markdown(table, summarize(table))
+    assert text.startswith("## all: 2 cases\n\n| clicks a label | Dice | FPvol, ml | FNvol, ml | detection F1 |\n")
+    assert "| 3 | 0.500 [0.500, 0.500]; 0.500 | 2.00 [2.00, 2.00]; 2.00 | 4.00" in text
+    assert "| AUC 0, 3, 7, 10 | 1.500 [1.500, 1.500]; 1.500 |" in text
+    assert "AUC: trapezoid" in text
+    assert "AUC" not in to_markdown(*[part := make_table(("fdg", 0.5)), summarize(part)])
