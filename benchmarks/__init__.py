@@ -1,1 +1,1 @@
-"""Measurements, and what they are made with."""
+"""Benchmarks: a program each, `python -m benchmarks.NAME --help`, that prints Markdown."""

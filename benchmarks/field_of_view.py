@@ -1,8 +1,9 @@
-"""What `--field-of-view body` leaves out, case by case, against `full`.
+"""Field of view: what looking at the body alone leaves out, case by case, against looking everywhere.
 
-    python -m benchmarks.field_of_view DATASET [--model DIR] [--folds ...] [--no-mirroring] [--count N]
+    python -m benchmarks.field_of_view DATASET [--model DIR] [--folds ...] [--mirroring none|adaptive|all]
+                                       [--networks adaptive|all] [--count N]
 
-DATASET is one that `lesionclick evaluate` takes; cases are segmented by their clicks, at most 10 a label. Lesion voxels
+DATASET is one that `lesionclick evaluate` takes; cases are segmented by the clicks of their files. Lesion voxels
 are unseen where no tile stands (exact for cases on the model's spacing alone). Masks are compared with each other and
 with the truth.
 """
@@ -17,11 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.engine import ROOT, dice
-from lesionclick import Ensemble, Session
+from benchmarks.launch import ROOT
+from benchmarks.masks import dice
+from lesionclick import Ensemble, InferenceSettings, Session
 from lesionclick.case.dataset import Dataset
-from lesionclick.inference.ensemble import OUTSIDE_LOGIT
-from lesionclick.inference.tiles import padding, place_tiles
+from lesionclick.inference.settings import FieldOfView, Mirroring, Networks
+from lesionclick.inference.tile_sums import OUTSIDE_LOGIT
+from lesionclick.inference.tiles import TileGrid
 
 
 @dataclass(frozen=True)
@@ -47,21 +50,18 @@ class Row:
     unseen: int
 
 
-def measure(dataset: Dataset, name: str, ensemble: Ensemble, mirroring: bool) -> Row:
+def measure(dataset: Dataset, name: str, ensemble: Ensemble, mirroring: Mirroring, networks: Networks) -> Row:
     """Segments a case twice."""
-    truth = dataset.read(name)
-    lesion = truth.lesion_zyx.astype(bool)
+    labelled = dataset.read(name)
+    clicks, lesion = labelled.case.clicks, labelled.lesion_zyx.astype(bool)
     counts, seconds, found = [], [], []
-    for view in ("full", "body"):
+    for view in (FieldOfView.full, FieldOfView.body):
         start = time.perf_counter()
-        session = Session(ensemble, truth.case, view)
-        found.append(session.predict(mirroring=mirroring))
+        session = Session(ensemble, labelled.case, InferenceSettings(view, mirroring, networks), tile_cache_bytes=0)
+        found.append(session.predict(clicks))
         seconds.append(time.perf_counter() - start)
-        clicks, patch = truth.case.clicks, ensemble.model.patch
-        region, shape = session.region(clicks), session.channels(clicks).shape[1:]
-        around = padding(shape, patch)
-        padded = [size + sum(both) for size, both in zip(shape, around, strict=True)]
-        counts.append(len(place_tiles(padded, patch, region and region.padded(around))))
+        grid = TileGrid(session.network_input(clicks).shape[1:], ensemble.model.patch)
+        counts.append(len(grid.place(session.region(clicks))))
     full, body = found
     seen = body.logit_zyx != OUTSIDE_LOGIT
     return Row(
@@ -69,14 +69,14 @@ def measure(dataset: Dataset, name: str, ensemble: Ensemble, mirroring: bool) ->
         seconds=(seconds[0], seconds[1]),
         truth_dice=(_dice(full.mask, lesion), _dice(body.mask, lesion)),
         agreement=dice(full.mask, body.mask),
-        change=float(np.abs(full.probability - body.probability)[seen].max()),
+        change=float(np.abs(full.probability - body.probability)[seen].max(initial=0)),
         voxels=int(np.count_nonzero(lesion)),
         unseen=int(np.count_nonzero(lesion & ~seen)),
     )
 
 
 def _dice(mask: np.ndarray, lesion: np.ndarray) -> float:
-    return dice(mask, lesion.view(np.uint8)) if lesion.any() else math.nan
+    return dice(mask, lesion) if lesion.any() else math.nan
 
 
 def format_row(name: str, rows: Sequence[Row]) -> str:
@@ -102,22 +102,28 @@ def _mean(values: Sequence[float]) -> float:
     return statistics.fmean(known) if known else math.nan
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Prints Markdown."""
-    parser = argparse.ArgumentParser(description="--field-of-view body against full")
+    defaults = InferenceSettings()
+    parser = argparse.ArgumentParser(prog="benchmarks.field_of_view", description="--field-of-view body against full")
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--model", type=Path, default=ROOT / "resources" / "model", help="default: the bundled one")
-    parser.add_argument("--folds", nargs="+")
-    parser.add_argument("--no-mirroring", dest="mirroring", action="store_false")
+    parser.add_argument("--folds", nargs="+", help="networks to take; default: all")
+    parser.add_argument("--mirroring", choices=[*Mirroring], default=defaults.mirroring)
+    parser.add_argument("--networks", choices=[*Networks], default=defaults.networks)
     parser.add_argument("--count", type=int, help="of cases, the first ones; default: all")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    mirroring, networks = Mirroring(options.mirroring), Networks(options.networks)
     dataset, ensemble = Dataset.find(options.dataset), Ensemble.load(options.model, folds=options.folds)
-    print(f"{len(ensemble.model.folds)} networks on {ensemble.engine}, mirroring {options.mirroring}", flush=True)
+    print(
+        f"{len(ensemble.model.folds)} networks on {ensemble.engine}, mirroring {mirroring}, networks {networks}",
+        flush=True,
+    )
     print("| case | tiles full / body | s full / body | Dice full / body | masks' Dice | largest change | unseen |")
     print("| --- " * 7 + "|")
     rows = []
     for name in dataset.names[: options.count]:
-        rows.append(measure(dataset, name, ensemble, options.mirroring))
+        rows.append(measure(dataset, name, ensemble, mirroring, networks))
         print(format_row(name, rows[-1:]), flush=True)
     print(format_row("all", rows))
 

@@ -1,10 +1,10 @@
-"""Stock nnU-Net on a case in container layout, as `benchmarks.engine` runs it: in a process of its own.
+"""Stock nnU-Net on a case in container layout, as `benchmarks.engine` runs it.
 
-    python -m benchmarks.stock CASE MODEL MASK.mha cpu|cuda [--no-mirroring]
+    python -m benchmarks.processes.stock CASE MODEL MASK.mha cpu|cuda [--no-mirroring]
 
 Click maps go to `nnUNetPredictor` as image channels; nnU-Net's own code does the rest. Threads are set as nnU-Net's
-command line sets them, unless OMP_NUM_THREADS does. Prints one line of JSON: seconds a stage and of the
-whole run, and peak memory.
+command line sets them, unless OMP_NUM_THREADS does. Prints one line of JSON: seconds a stage and of the whole run, and
+peak memory.
 """
 
 import json
@@ -22,9 +22,11 @@ import torch
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
+from benchmarks.launch import STARTED_VARIABLE
 from lesionclick.case.case import CLICKS_FILE, CT_FOLDER, PET_FOLDER, only_file
 from lesionclick.case.clicks import read_clicks
 from lesionclick.model.encoding import EDTEncoding, Encoding, encoding_from_json
+from lesionclick.model.files import PROMPT_FILE
 
 
 def run(case: Path, model: Path, mask: Path, device: str, mirroring: bool, started: float) -> dict[str, float]:
@@ -73,8 +75,8 @@ def run(case: Path, model: Path, mask: Path, device: str, mirroring: bool, start
 
 
 def _click_maps(case: Path, model: Path, shape: Sequence[int]) -> np.ndarray:
-    """The maps of tumour and background clicks on the image's grid, (2, z, y, x)."""
-    prompt = model / "prompt.json"
+    """The maps of tumor and background clicks on the image's grid, (2, z, y, x)."""
+    prompt = model / PROMPT_FILE
     encoding: Encoding = EDTEncoding()
     if prompt.exists():
         encoding = encoding_from_json(json.loads(prompt.read_text()), prompt)
@@ -90,5 +92,5 @@ if __name__ == "__main__":
     case, model, mask, device, *options = sys.argv[1:]
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(multiprocessing.cpu_count() if device == "cpu" else 1)
-    started = float(os.environ.get("BENCHMARK_STARTED") or time.monotonic())
+    started = float(os.environ.get(STARTED_VARIABLE) or time.monotonic())
     print(json.dumps(run(Path(case), Path(model), Path(mask), device, "--no-mirroring" not in options, started)))

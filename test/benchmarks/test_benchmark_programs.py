@@ -1,0 +1,109 @@
+"""Every benchmark runs, at sizes that take seconds; what it measures there means nothing."""
+
+import importlib
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from lesionclick.case.case import Case
+
+NO_PROGRAMS = {"__init__", "launch", "levers", "machine", "masks", "phantom_case", "runs", "stock_checkpoints"}
+PROGRAMS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in NO_PROGRAMS)
+
+Benchmark = Callable[..., list[list[str]]]
+
+
+@pytest.fixture
+def benchmark(capsys: pytest.CaptureFixture[str]) -> Benchmark:
+    """Runs a benchmark with options and returns the cells of its tables' rows, headings and rules apart."""
+
+    def run(name: str, *options: object) -> list[list[str]]:
+        importlib.import_module(f"benchmarks.{name}").main([str(option) for option in options])
+        lines = capsys.readouterr().out.splitlines()
+        rows = []
+        for place, line in enumerate(lines):
+            is_heading = place + 1 < len(lines) and lines[place + 1].startswith("| ---")
+            if line.startswith("| ") and not line.startswith("| ---") and not is_heading:
+                rows.append([cell.strip() for cell in line.strip("|").split("|")])
+        return rows
+
+    return run
+
+
+def column(rows: Sequence[Sequence[str]], place: int) -> list[str]:
+    return [row[place] for row in rows]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_names_the_program(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        importlib.import_module(f"benchmarks.{name}").main(["--help"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: benchmarks.{name} ")
+
+
+def test_click_drawing(benchmark: Benchmark) -> None:
+    (row,) = benchmark("click_drawing", "--rounds", 1, "--size", "small")
+    assert row[3].endswith("%")
+
+
+@pytest.mark.slow
+def test_engine(benchmark: Benchmark, case_folder: Path, model_folder: Path) -> None:
+    places = ("--case", case_folder, "--model", model_folder, "--device", "cpu")
+    rows = benchmark("engine", *places, "--rounds", 1, "--mirroring", "adaptive", "--folds", 0)
+    names = column(rows, 0)
+    assert names[:7] == [
+        *("import, s", "load, s", "preprocessing, s", "network, s", "export, s"),
+        *("whole run, s", "peak memory, GB"),
+    ]
+    assert names[7].startswith("--mirroring adaptive --networks ")
+    assert names[8:10] == [
+        "--mirroring all --networks all --field-of-view full",
+        "--mirroring all --networks all --field-of-view full --precision float32",
+    ]
+    assert float(rows[9][1]) > 0.99
+
+
+def test_field_of_view(benchmark: Benchmark, case_folder: Path, model_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(case_folder, tmp_path / "dataset" / "case")
+    case = Case.read(case_folder)
+    case.write(tmp_path / "dataset" / "case", lesion_zyx=np.ones(case.ct_zyx.shape, dtype=np.uint8))
+    rows = benchmark("field_of_view", tmp_path / "dataset", "--model", model_folder, "--networks", "all")
+    assert column(rows, 0) == ["case", "all"]
+    assert column(rows, 4) == ["1.0000"] * 2  # too small for a body to be found in it
+
+
+@pytest.mark.slow
+def test_memory(benchmark: Benchmark) -> None:
+    rows = benchmark("memory", "--size", "small", "--voxels", 40, 40, 30)
+    assert len(rows) == 3
+    assert all(0 < float(memory) < 3 for memory in column(rows, 1))
+
+
+def test_metrics(benchmark: Benchmark) -> None:
+    rows = benchmark("metrics", "--rounds", 1, "--planes", 60)
+    assert column(rows, 0) == ["whole volume once a component", "lesionclick"]
+
+
+@pytest.mark.slow
+def test_one_tile(benchmark: Benchmark) -> None:
+    ((name, seconds, *_),) = benchmark("one_tile", "--size", "small", "--device", "cpu")
+    assert name.startswith("cpu, openvino, ")
+    assert float(seconds) > 0
+
+
+@pytest.mark.slow
+def test_pack(benchmark: Benchmark) -> None:
+    rows = benchmark("pack", "--rounds", 1, "--size", "small")
+    sizes = [float(size) for size in column(rows, 1)]
+    assert sizes[0] == sizes[1] > 3 * sizes[2]
+
+
+@pytest.mark.slow
+def test_resampling(benchmark: Benchmark) -> None:
+    rows = benchmark("resampling", "--rounds", 1, "--shrink", 10)
+    assert column(rows, 0) == ["in, cubic", "back, linear"]
