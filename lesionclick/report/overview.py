@@ -1,4 +1,4 @@
-"""A picture of a case: PET projections with lesions and clicks, for a first look at what a mask holds."""
+"""Overview of a case in a picture: PET projections with lesions and clicks, to see at a glance what a mask holds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,8 +42,8 @@ class Panel:
 def draw(case: Case, panels: Sequence[Panel], path: Path) -> None:
     """Draws a coronal CT slice and, for each panel, the coronal maximum-intensity projection of the PET.
 
-    The CT's slice is the one with most lesion voxels of the first mask. Head up, the patient's right on the left, as
-    far as the case's directions are along the body's axes.
+    The CT's slice is the one with the most lesion voxels of the first mask. The head is up and the patient's right on
+    the left, as far as the case's directions are along the body's axes.
 
     Args:
         case: the images.
@@ -72,7 +72,7 @@ def draw(case: Case, panels: Sequence[Panel], path: Path) -> None:
 
 
 def project(axis: Axes, case: Case, panel: Panel) -> None:
-    """Draws one panel: the coronal maximum-intensity projection of the PET with lesions and clicks, in mm."""
+    """Draws one panel: the coronal maximum-intensity projection of the PET with lesions and clicks, axes in mm."""
     low, high = SUV_WINDOW
     extent = _extent(case)
     axis.imshow(_upright(case.pet_zyx.max(axis=1), case), cmap="gray_r", vmin=low, vmax=high, extent=extent)

@@ -9,7 +9,8 @@ from lesionclick.evaluation.statistics import Estimate, number_format
 def test_undefined_values_are_left_out() -> None:
     values = np.array([0.2, 0.4, math.nan, 0.9])
     found = Estimate.of(values)
-    assert (found.cases, found.mean, found.median) == (3, pytest.approx(0.5), pytest.approx(0.4))
+    assert found.cases == 3
+    assert (found.mean, found.median) == pytest.approx((0.5, 0.4))
     assert 0.2 <= found.low < 0.5 < found.high <= 0.9
     assert Estimate.of(values) == found
 
