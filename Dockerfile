@@ -1,6 +1,6 @@
 FROM pytorch/pytorch:2.7.1-cuda12.6-cudnn9-runtime
 
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="LesionClick" \
       org.opencontainers.image.description="Promptable lesion segmentation in whole-body PET/CT" \

@@ -25,10 +25,10 @@ from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 from scipy import ndimage
 from torch import nn
 
-from lesionclick.testing import FULL_SIZE, SMALL, make_plans
+from benchmarks.sizes import SIZES
+from lesionclick.testing import make_plans
 from lesionclick_training.augmentation.draw_clicks import DrawClicks
 
-SIZES = {"full": FULL_SIZE, "small": SMALL}
 SPACING = np.array((3.0, 2.0, 2.0))  # mm
 LESIONS, DIAMETERS = 20, (4.0, 40.0)  # mm
 ORGAN_DIAMETERS = (60.0, 120.0)

@@ -18,7 +18,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ from benchmarks.machine import describe_limit, describe_machine, tile_flops
 from benchmarks.masks import dice
 from benchmarks.phantom_case import write_phantom_case
 from benchmarks.runs import STAGES, Run, median, run_ours, run_stock
+from benchmarks.sizes import MID_SIZE
 from benchmarks.stock_checkpoints import write_checkpoints
 from lesionclick.case.case import Case, mask_path
 from lesionclick.case.images import read_mask
@@ -37,13 +37,6 @@ from lesionclick.inference.settings import InferenceSettings, Mirroring, Network
 from lesionclick.model.folder import ModelFolder
 from lesionclick.model.pack import pack
 from lesionclick.testing import make_plans, write_model
-
-MID_SIZE: dict[str, Any] = {  # 28.1 M parameters
-    "patch": (96, 96, 96),
-    "features": (32, 64, 128, 256, 320),
-    "blocks": (1, 2, 2, 3, 2),
-    "spacing": (5.0, 5.0, 5.0),
-}
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.launch import launch
+from benchmarks.sizes import SIZES
 from lesionclick import Case, Click, Geometry
-from lesionclick.testing import FULL_SIZE, SMALL, make_plans, write_model
+from lesionclick.testing import SMALL, make_plans, write_model
 
-SIZES = {"full": FULL_SIZE, "small": SMALL}
 SIZE_XYZ = (400, 400, 326)
 SPACINGS_XYZ = {"on the model's spacing": (2.0364201, 2.0364201, 3.0), "resampled": (1.5, 1.5, 2.5)}
 

@@ -18,14 +18,14 @@ from typing import Any
 import torch
 
 from benchmarks.machine import describe_limit, describe_machine, tile_flops
+from benchmarks.sizes import SIZES
 from lesionclick.inference.engine import Engine
 from lesionclick.inference.tiles import TileGrid
 from lesionclick.model import unet
-from lesionclick.testing import FULL_SIZE, SMALL, make_plans
+from lesionclick.testing import make_plans
 
 LARGE_CASE = (326, 400, 400)
 NETWORKS, MIRRORINGS = 10, 8
-SIZES = {"full": FULL_SIZE, "small": SMALL}
 
 
 def measure(device: str, size: str) -> None:

@@ -17,11 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.launch import launch
+from benchmarks.sizes import SIZES
 from lesionclick.model.files import CHECKPOINT_FILE, PACKED_FILE
 from lesionclick.model.pack import pack
-from lesionclick.testing import FULL_SIZE, SMALL, make_plans, write_model
-
-SIZES = {"full": FULL_SIZE, "small": SMALL}
+from lesionclick.testing import make_plans, write_model
 
 
 def measure(side: str, folder: Path) -> dict[str, float]:

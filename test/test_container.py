@@ -12,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 from conftest import GOLDEN, ROOT
 
+import lesionclick
 from lesionclick.model.pack import pack
 from lesionclick.testing import make_plans, write_model
 
@@ -95,7 +96,7 @@ def test_mask_equals_that_of_the_same_run_outside(run: Run, output: Path, tmp_pa
 def test_uploaded_model_takes_precedence(run: Run, output: Path, case_folder: Path, tmp_path: Path) -> None:
     plain = write_model(tmp_path / "plain", make_plans(), folds=(0, 1, 2))
     model = pack(plain, tmp_path / "model").path
-    done = run(case_folder, "--volume", f"{model}:/opt/ml/model:ro", "--env", "LESIONCLICK_MIRRORING=0")
+    done = run(case_folder, "--volume", f"{model}:/opt/ml/model:ro", "--env", "LESIONCLICK_MIRRORING=adaptive")
     assert done.returncode == 0, done.stderr
     assert "INFO model: /opt/ml/model, 3 networks" in done.stderr
     assert read(output)[1].shape == (18, 20, 22)
@@ -132,6 +133,9 @@ def test_image_holds_what_inference_needs_and_no_more(image: str) -> None:
         check=True,
     )
     assert found == set(tracked.stdout.splitlines())
+    asked = "import importlib.util as i, sys; print(*(name for name in sys.argv[1:] if i.find_spec(name)))"
+    extras = docker("run", "--rm", "--entrypoint", "python", image, "-c", asked, "highdicom", "pydicom", "pytest")
+    assert not extras.stdout.split()
     left = docker("run", "--rm", "--entrypoint", "sh", image, "-c", "ls -A /root/.cache /home 2>/dev/null || true")
     assert "pip" not in left.stdout
 
@@ -143,7 +147,7 @@ def test_image_is_labelled_and_not_root(image: str) -> None:
     assert ask(".Config.User") == "1000:1000"
     assert ask('index .Config.Labels "org.opencontainers.image.title"') == "LesionClick"
     assert ask('index .Config.Labels "org.opencontainers.image.licenses"') == "Apache-2.0"
-    assert ask('index .Config.Labels "org.opencontainers.image.version"')
+    assert ask('index .Config.Labels "org.opencontainers.image.version"') == lesionclick.__version__
     assert len(ask('index .Config.Labels "org.opencontainers.image.revision"')) >= 7
 
 

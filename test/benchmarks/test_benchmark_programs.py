@@ -11,8 +11,8 @@ from conftest import ROOT
 
 from lesionclick.case.case import Case
 
-NO_PROGRAMS = {"__init__", "launch", "levers", "machine", "masks", "phantom_case", "runs", "stock_checkpoints"}
-PROGRAMS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in NO_PROGRAMS)
+PARTS = {"__init__", "launch", "levers", "machine", "masks", "phantom_case", "runs", "sizes", "stock_checkpoints"}
+PROGRAMS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in PARTS)
 
 Benchmark = Callable[..., list[list[str]]]
 

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from benchmarks.launch import launch
 from benchmarks.masks import dice
 from benchmarks.runs import STAGES, read_log, run_ours, run_stock
 from benchmarks.stock_checkpoints import write_checkpoints
@@ -50,6 +52,14 @@ def test_stock_is_measured_stage_by_stage(case_folder: Path, model_folder: Path,
     assert (tmp_path / "mask.mha").exists()
     assert sum(run.figures[stage] for stage in STAGES) == pytest.approx(run.figures["total"])
     assert all(run.figures[stage] > 0 for stage in STAGES)
+
+
+def test_process_that_tells_of_the_gpu_is_process_py(case_folder: Path, model_folder: Path, tmp_path: Path) -> None:
+    options = ["--input", case_folder, "--output", tmp_path / "output", "--model", model_folder, "--device", "cpu"]
+    launched = launch(["-m", "benchmarks.processes.process_on_cuda", *options])
+    assert launched.output.strip().endswith(".mha")
+    assert launched.lines[-1][1].startswith("INFO gpu memory: ")
+    assert read_log(launched.lines).figures["gpu memory"] == 0 or torch.cuda.is_available()
 
 
 def test_dice() -> None:
