@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from lesionclick.evaluation.table import Row, Table
-from lesionclick_training.study.paper_table import SETTINGS, agreements, measured, write_table
+from lesionclick.evaluation.table import CaseScore, Table
+from lesionclick_training.study.paper_rows import PAPER_ROWS
+from lesionclick_training.study.paper_table import agreements, measured, write_table
 from lesionclick_training.trainers import variants
 
 STEPS = (0, 3, 7, 10)
@@ -11,28 +12,30 @@ STEPS = (0, 3, 7, 10)
 
 def table(*dice: float, fp: float = 1.0, case: str = "a") -> Table:
     rows = (
-        Row(case, "fdg", step, "simulated", step, step, value, fp, 2.0, 1, 0, 0, 1.0)
+        CaseScore(case, "fdg", step, "simulated", step, step, value, fp, 2.0, 1, 0, 0, 1.0)
         for step, value in zip(STEPS, dice, strict=True)
     )
     return Table("clicks", tuple(rows))
 
 
 def test_every_row_is_a_trainer_and_has_the_papers_figures() -> None:
-    assert len(SETTINGS) == 14
-    assert len({setting.name for setting in SETTINGS}) == 14
-    for setting in SETTINGS:
-        assert hasattr(variants, f"LesionClickTrainer_{setting.variant}")
-        assert [area is None for area, _ in setting.paper] == [not setting.takes_clicks] * 3
-        assert 68 < setting.paper[0][1] < 77
+    assert len(PAPER_ROWS) == 14
+    assert len({row.name for row in PAPER_ROWS}) == 14
+    for row in PAPER_ROWS:
+        assert hasattr(variants, f"LesionClickTrainer_{row.variant}")
+        assert [area is None for area, _ in row.paper] == [not row.takes_clicks] * 3
+        assert 68 < row.paper[0][1] < 77
 
 
 def test_figures_are_those_of_all_folds_cases() -> None:
-    edt = next(setting for setting in SETTINGS if setting.name == "EDT 2")
+    edt = next(row for row in PAPER_ROWS if row.name == "EDT 2")
     (dice, fp, fn) = measured(edt, [table(0.2, 0.4, 0.6, 0.8), table(0.4, 0.4, 0.4, 0.4, fp=3, case="b")])
     assert dice == pytest.approx(((1.5 + 1.2) / 2, 60))
     assert fp == pytest.approx((6.0, 2.0))
     assert fn == pytest.approx((6.0, 2.0))
-    assert measured(SETTINGS[0], [table(0.2, 0.2, 0.2, 0.2)])[0] == (None, pytest.approx(20))
+    area, last = measured(PAPER_ROWS[0], [table(0.2, 0.2, 0.2, 0.2)])[0]
+    assert area is None
+    assert last == pytest.approx(20)
 
 
 def test_the_table_says_what_agrees_and_what_was_not_run(tmp_path: Path) -> None:
@@ -63,6 +66,6 @@ def test_a_difference_that_chance_explains_decides_nothing() -> None:
 
 
 def test_the_order_of_widths_is_compared_by_rank() -> None:
-    names = [setting.name for setting in SETTINGS if setting.name.startswith("Gaussian")]
+    names = [row.name for row in PAPER_ROWS if row.name.startswith("Gaussian")]
     results = {name: [table(0, 0, 0, index / 10)] for index, name in enumerate(names)}
     assert "rank correlation of Dice with the paper's 1.00 (7 widths)" in agreements(results)[-1]

@@ -1,0 +1,64 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from typer.testing import CliRunner
+
+from lesionclick.dicom.testing import PET_SHAPE, PET_SPACING, SyntheticStudy
+from lesionclick.errors import CaseError
+from lesionclick_training.cli.convert import convert_app
+from lesionclick_training.data.testing import (
+    file_names,
+    make_image,
+    read_stored,
+    write_challenge,
+    write_image,
+    write_masks,
+    write_release,
+    write_release_clicks,
+)
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(convert_app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_commands(tmp_path: Path) -> None:
+    study = SyntheticStudy()
+    release, challenge = write_release(tmp_path / "release"), write_challenge(tmp_path / "deep-psma")
+    clicks = write_release_clicks(tmp_path / "clicks")
+    dataset = tmp_path / "Dataset400_All"
+    assert "4 cases" in run("autopet", release, dataset, "--official-clicks", clicks, "--copy")
+    assert "4 cases added" in run("deep-psma", challenge, dataset)
+    lesion = np.zeros(PET_SHAPE, dtype=np.uint8)
+    lesion[2, 2, 2] = 1
+    study.write_segmentation(tmp_path / "seg.dcm", {"Lesion 1": lesion, "Liver": 1 - lesion}, study.pet)
+    folder = study.write(tmp_path / "patient 7")
+    shutil.move(tmp_path / "seg.dcm", folder)
+    masks = write_masks(tmp_path / "masks", {"liver": np.ones((3, 4, 5), np.uint8)}, (3, 4, 5))
+    ct = write_image(
+        make_image(np.zeros(PET_SHAPE, np.float32), PET_SPACING, (-4.0, 8.5, 13.0)), tmp_path / "ct.nii.gz"
+    )
+    organs = tmp_path / "label" / "organs.nii.gz"
+    assert str(organs) in run("organs", ct, organs, "--total", masks)
+    assert set(np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(organs))))) == {0, 3}
+    run("dicom", folder, dataset, "--segment", "Lesion*", "--name", "lung-7")
+
+    assert len(file_names(dataset / "labelsTr")) == 9
+    assert len(file_names(dataset / "imagesTr")) == 18
+    assert np.array_equal(read_stored(dataset, "lung-7")[1][0], lesion)
+    for fold in json.loads((dataset / "splits_final.json").read_text()):
+        assert {"lung-7", "deep-psma_0012_fdg"} < set(fold["train"])
+        assert len(fold["val"]) == 2
+
+
+def test_commands_let_errors_through(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "release")
+    (release / "imagesTr" / "fdg_b_1_0001.nii.gz").unlink()
+    with pytest.raises(CaseError, match="the PET of a labeled case is missing"):
+        run("autopet", release, tmp_path / "Dataset400_All")

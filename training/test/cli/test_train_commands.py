@@ -1,0 +1,135 @@
+"""The commands that preprocess and train: what they hand on, and one whole way through them."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from lesionclick_training.cli.main import main
+from lesionclick_training.data.nnunet_layout import write_splits
+from lesionclick_training.nnunet import training
+from lesionclick_training.nnunet.job import Device, TrainingJob
+from lesionclick_training.nnunet.network_sizes import NetworkSize
+from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
+from lesionclick_training.nnunet.testing import (
+    DATASET,
+    SHORT,
+    SPLIT,
+    make_job,
+    read_weights,
+    tiny_environment,
+    write_tiny_dataset,
+)
+from lesionclick_training.nnunet.variants import Variant
+from lesionclick_training.nnunet.workspace import Workspace
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs lesionclick-train: exit code, stdout, stderr without the frame that a wrong option gets."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert isinstance(stopped.value.code, int)
+        return stopped.value.code, captured.out, " ".join(captured.err.replace("│", " ").split())
+
+    return run
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Workspace, TrainingJob, TrainingSettings, bool]]:
+    """What the command `train` asks for, in place of training."""
+    asked = []
+
+    def remember(workspace: Workspace, job: TrainingJob, settings: TrainingSettings, *, resume: bool) -> Path:
+        asked.append((workspace, job, settings, resume))
+        return Path("model")
+
+    monkeypatch.setattr(training, "train_network", remember)
+    return asked
+
+
+def test_train_hands_on_its_options(
+    command: Command, trained: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = command("train", 901, "all", "--variant", "EDT2", "--root", tmp_path)
+    assert (code, out) == (0, "model\n")
+    assert trained[-1] == (Workspace(tmp_path), TrainingJob(901, "all", Variant.EDT2), TrainingSettings(), False)
+
+    monkeypatch.setenv("LESIONCLICK_ROOT", str(tmp_path))
+    monkeypatch.setenv("LESIONCLICK_ITERATIONS", "4")
+    monkeypatch.setenv("LESIONCLICK_SEED", "9")
+    job_options = ("--variant", "NoClicks", "--plan", "small", "--device", "cpu", "--pretrained", "p.pth", "--stem", 3)
+    options = ("--epochs", 3, "--val-iterations", 5, "--initial-lr", 0.5, "--optimizer", "AdamW", "--seed", 7)
+    others = ("--oversample-foreground", 1, "--organ-weight", 0.1, "--lesion-heads", "h.pth", "--resume")
+    assert command("train", 901, 2, *job_options, *options, *others)[0] == 0
+    job = TrainingJob(901, "2", Variant.NoClicks, NetworkSize.small, Device.cpu, Path("p.pth"), 3)
+    settings = TrainingSettings(3, 4, 5, 0.5, Optimizer.AdamW, 1.0, 0.1, Path("h.pth"), 7)
+    assert trained[-1] == (Workspace(tmp_path), job, settings, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["preprocess", "902"], "holds 0 folders Dataset902_*, expected one"),
+        (["train", "902", "0", "--variant", "EDT2"], "holds 0 folders Dataset902_*, expected one"),
+        (["train", "902", "0", "--variant", "EDT9"], "'EDT9' is not one of 'NoClicks',"),
+        (["train", "902", "0", "--variant", "EDT2", "--initial-lr", "2"], "LESIONCLICK_INITIAL_LR is '2.0', expected"),
+        (["pretrained", "a", "b", "902", "--variant", "EDT2"], "holds 0 folders Dataset902_*, expected one"),
+    ],
+)
+def test_a_mistake_of_the_user_is_one_sentence(
+    command: Command, tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    code, _, errors = command(*arguments, "--root", tmp_path)
+    assert code == 2
+    assert sentence in errors
+
+
+def test_help_loads_no_networks() -> None:
+    program = (
+        "import sys; from lesionclick_training.cli.main import app; app(['train', '--help'], standalone_mode=False); "
+        "print([name for name in ('torch', 'nnunetv2', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert re.search(r"--epochs .*Number of epochs", done.stdout)
+    assert re.search(r"default:\s+1000", done.stdout)
+
+
+@pytest.mark.slow
+def test_nnunets_own_command_trains_from_a_checkpoint_that_ours_made(command: Command, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    dataset = workspace.raw / f"Dataset{DATASET}_Tiny"
+    write_tiny_dataset(dataset)
+    write_splits(dataset, [SPLIT, SPLIT])
+    with tiny_environment():
+        place = ("--plan", "small", "--root", tmp_path)
+        assert command("preprocess", DATASET, *place, "--processes", 1)[0] == 0
+        source = training.train_network(workspace, make_job(Variant.NoClicks), SHORT) / "fold_0/checkpoint_final.pth"
+        start = tmp_path / "start.pth"
+        assert command("pretrained", source, start, DATASET, "--variant", "EDT3", *place)[0] == 0
+
+        # so slow that the weights stay where they began
+        settings = TrainingSettings(2, 2, 1, initial_lr=1e-30, lesion_heads=start)
+        with workspace.exported(), settings.exported():
+            nnunet = [str(Path(sys.executable).with_name("nnUNetv2_train")), str(DATASET), "3d_fullres", "1"]
+            options = ["-tr", "LesionClickTrainer_EDT3", "-p", "TinyPlans", "-pretrained_weights", str(start)]
+            done = subprocess.run(
+                [*nnunet, *options, "-device", "cpu"], env=dict(os.environ), capture_output=True, text=True
+            )
+        assert done.returncode == 0, done.stderr
+
+    model = workspace.results / dataset.name / "LesionClickTrainer_EDT3__TinyPlans__3d_fullres"
+    written = torch.load(start)["network_weights"]
+    for name, value in read_weights(model, fold=1).items():
+        assert torch.equal(value, written[name]), name

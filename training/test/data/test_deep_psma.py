@@ -1,0 +1,60 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lesionclick.errors import CaseError
+from lesionclick_training.data.deep_psma import convert_deep_psma
+from lesionclick_training.data.organs import write_organs
+from lesionclick_training.data.testing import SHAPE, file_names, make_image, read_stored, write_challenge, write_image
+
+
+@pytest.fixture
+def challenge(tmp_path: Path) -> Path:
+    return write_challenge(tmp_path / "deep-psma")
+
+
+def test_deep_psma_resamples_ct_and_organs_to_the_pet(challenge: Path, tmp_path: Path) -> None:
+    dataset = tmp_path / "Dataset300_DeepPSMA"
+    names = convert_deep_psma(challenge, dataset)
+    expected = ["deep-psma_0001_psma", "deep-psma_0001_fdg", "deep-psma_0012_psma", "deep-psma_0012_fdg"]
+    assert names == expected
+    assert json.loads((dataset / "dataset.json").read_text())["numTraining"] == 4
+    for name, uptake in ((expected[0], 2), (expected[3], 3)):
+        images, label = read_stored(dataset, name)
+        # x of the PET's voxels: -5, -3, -1, ... 13; the CT begins at -3 and ends at 14
+        row = np.array([-1024, 0, 20, 40, 60, 80, 100, 120, 140, 160])
+        assert np.allclose(images[0, 2, 3], row)
+        assert images[1, 2, 3, 4] == 20
+        assert images[1, 0, 0, 0] == uptake
+        assert np.argwhere(label[0]).tolist() == [[2, 3, 4]]
+        # the CT's columns 4 and 5 (x = 1 and 2): the PET's column 3 alone has its center (1) there
+        assert np.unique(np.argwhere(label[1] == 7)[:, 2]).tolist() == [3]
+        assert (label[1][:, :, 3] == 7).all()
+
+
+def test_deep_psma_takes_organ_labels_with_glands(challenge: Path, tmp_path: Path) -> None:
+    organ = np.full(SHAPE, 10, dtype=np.uint8)
+    for number in ("0001", "0012"):
+        for tracer in ("psma", "fdg"):
+            write_organs(tmp_path / "organs" / f"deep-psma_{number}_{tracer}.nii.gz", organ, make_image(organ))
+    convert_deep_psma(challenge, tmp_path / "Dataset300_DeepPSMA", organs=tmp_path / "organs")
+    assert (read_stored(tmp_path / "Dataset300_DeepPSMA", "deep-psma_0001_fdg")[1][1] == 11).all()
+
+
+def test_deep_psma_refuses_other_layouts(challenge: Path, tmp_path: Path) -> None:
+    dataset = tmp_path / "raw" / "Dataset300_DeepPSMA"
+    study = challenge / "train_0012" / "FDG"
+    write_image(make_image(np.full(SHAPE, 24, np.uint8)), study / "totseg_24.nii.gz")
+    with pytest.raises(CaseError, match=r"FDG/totseg_24\.nii\.gz: its largest value is 24, so it holds no bone"):
+        convert_deep_psma(challenge, dataset)
+    write_image(make_image(np.ones((12, 16, 18), np.uint8), spacing=(1.0, 1.5, 2.0)), study / "TTB.nii.gz")
+    with pytest.raises(CaseError, match=r"PET and label .* size is .* and \(18, 16, 12\) in .*FDG/TTB\.nii\.gz"):
+        convert_deep_psma(challenge, dataset)
+    (study / "PET.nii.gz").unlink()
+    with pytest.raises(CaseError, match=r"train_0012/FDG/PET\.nii\.gz: the file is missing from the study"):
+        convert_deep_psma(challenge, dataset)
+    with pytest.raises(CaseError, match="holds no folder train_<number>"):
+        convert_deep_psma(challenge / "train_0001", dataset)
+    assert file_names(tmp_path / "raw") == []

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lesionclick.errors import CaseError
+from lesionclick_training.data.nnunet_layout import ORGANS
+from lesionclick_training.data.organs import (
+    CLASSES,
+    HEAD_GLANDS,
+    PRECEDENCE,
+    TOTAL,
+    label_organs,
+    read_organs,
+    write_organs,
+)
+from lesionclick_training.data.testing import SHAPE, make_image, write_image, write_masks
+
+
+def test_every_organ_is_made_of_known_classes() -> None:
+    assert tuple(CLASSES) == ORGANS
+    assert sorted(PRECEDENCE) == sorted(ORGANS)
+    known = {**TOTAL.indices, **HEAD_GLANDS.indices}
+    assert {name for classes in CLASSES.values() for name in classes} == set(known)
+    for task in (TOTAL, HEAD_GLANDS):
+        assert min(task.indices.values()) > 0
+        assert max(task.indices.values()) <= task.class_count
+
+
+def numbers_by_hand() -> dict[int, int]:
+    """Numbers of TotalSegmentator v2's task "total" -> our organs, written out."""
+    return {1: 1, 2: 2, 3: 2, 5: 3, 21: 4, 10: 5, 11: 5, 12: 5, 13: 5, 14: 5, 90: 6, 51: 7, 6: 8, 22: 9}
+
+
+def test_multilabel_files_of_both_tasks(tmp_path: Path) -> None:
+    total = np.arange(120).reshape(5, 4, 6) % 118
+    glands = np.zeros((5, 4, 6), dtype=np.uint8)
+    glands[0, 0] = [6, 7, 8, 9, 10, 11]
+    total_path = write_image(make_image(total.astype(np.uint8)), tmp_path / "total.nii.gz")
+    glands_path = write_image(make_image(glands), tmp_path / "glands.nii.gz")
+    expected = np.vectorize(lambda number: numbers_by_hand().get(number, 0))(total)
+
+    assert np.array_equal(label_organs(make_image(total), total_path), expected)
+    expected[0, 0, 1:5] = 10  # over the spleen, the kidneys and so on that the first row holds
+    label = label_organs(make_image(total), total_path, glands_path)
+    assert label.dtype == np.uint8
+    assert np.array_equal(label, expected)
+
+
+def test_folders_of_masks_on_a_coarser_grid_with_overlaps(tmp_path: Path) -> None:
+    # each voxel of the masks is 2 x 2 x 2 of the reference's
+    coarse = (3, 4, 5)
+    liver, lung, kidney = (np.zeros(coarse, dtype=np.uint8) for _ in range(3))
+    liver[0:2, 1, 1], lung[1:3, 1, 1], kidney[1, 1, 1:3] = 1, 1, 1
+    parotid = np.zeros(coarse, dtype=np.uint8)
+    parotid[2, 3, 4] = parotid[0, 1, 1] = 1
+    total = write_masks(tmp_path / "t", {"liver": liver, "lung_middle_lobe_right": lung, "kidney_left": kidney}, coarse)
+    glands = write_masks(tmp_path / "g", {"parotid_gland_left": parotid}, coarse, HEAD_GLANDS)
+
+    label = label_organs(make_image(np.zeros(SHAPE, np.float32)), total, glands)
+
+    by_hand = np.zeros(coarse, dtype=np.uint8)
+    by_hand[2, 1, 1] = 5
+    by_hand[1, 1, 1:3] = 2  # the kidney is before liver and lungs
+    by_hand[0, 1, 1] = by_hand[2, 3, 4] = 10  # the glands before all
+    assert np.array_equal(label, by_hand.repeat(2, 0).repeat(2, 1).repeat(2, 2))
+
+
+def test_organs_refuse_what_is_not_of_the_task(tmp_path: Path) -> None:
+    reference = make_image(np.zeros(SHAPE, np.float32))
+    folder = write_masks(tmp_path / "t", {}, (3, 4, 5))
+    (folder / "prostate.nii.gz").unlink()
+    with pytest.raises(CaseError, match=r"t/prostate\.nii\.gz: the file is missing"):
+        label_organs(reference, folder)
+    many = write_image(make_image(np.full(SHAPE, 118, np.uint8)), tmp_path / "many.nii.gz")
+    with pytest.raises(CaseError, match="holds the value 118, expected whole numbers from 0 to 117"):
+        label_organs(reference, many)
+    away = write_image(make_image(np.ones(SHAPE, np.uint8), origin=(500.0, 0.0, 0.0)), tmp_path / "away.nii.gz")
+    with pytest.raises(CaseError, match=r"away\.nii\.gz: none of its organs lies inside"):
+        label_organs(reference, away)
+    with pytest.raises(CaseError, match="holds the value 118, expected whole numbers from 0 to 10"):
+        read_organs(many, reference)
+    with pytest.raises(CaseError, match=r"must end in \.nii\.gz"):
+        write_organs(tmp_path / "label.mha", np.zeros(SHAPE, np.uint8), reference)
