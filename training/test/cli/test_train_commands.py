@@ -1,6 +1,5 @@
 """The commands that preprocess and train: what they hand on, and one whole way through them."""
 
-import os
 import re
 import subprocess
 import sys
@@ -11,16 +10,14 @@ import pytest
 import torch
 
 from lesionclick_training.cli.main import main
-from lesionclick_training.data.nnunet_layout import write_splits
 from lesionclick_training.nnunet import training
 from lesionclick_training.nnunet.job import Device, TrainingJob
 from lesionclick_training.nnunet.network_sizes import NetworkSize
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
 from lesionclick_training.nnunet.testing import (
     DATASET,
-    SHORT,
-    SPLIT,
-    make_job,
+    make_trainer,
+    make_workspace,
     read_weights,
     tiny_environment,
     write_tiny_dataset,
@@ -107,29 +104,40 @@ def test_help_loads_no_networks() -> None:
 
 
 @pytest.mark.slow
-def test_nnunets_own_command_trains_from_a_checkpoint_that_ours_made(command: Command, tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    dataset = workspace.raw / f"Dataset{DATASET}_Tiny"
-    write_tiny_dataset(dataset)
-    write_splits(dataset, [SPLIT, SPLIT])
+def test_preprocess_leaves_plans_and_cases(command: Command, tmp_path: Path) -> None:
+    write_tiny_dataset(tmp_path / "raw" / "Dataset907_Two", names=("a", "b"), first_seed=1)
     with tiny_environment():
-        place = ("--plan", "small", "--root", tmp_path)
-        assert command("preprocess", DATASET, *place, "--processes", 1)[0] == 0
-        source = training.train_network(workspace, make_job(Variant.NoClicks), SHORT) / "fold_0/checkpoint_final.pth"
-        start = tmp_path / "start.pth"
-        assert command("pretrained", source, start, DATASET, "--variant", "EDT3", *place)[0] == 0
+        options = ("--plan", "small", "--root", tmp_path, "--processes", 1)
+        code, out, _ = command("preprocess", 907, *options)
+    plans = tmp_path / "preprocessed" / "Dataset907_Two" / "TinyPlans.json"
+    assert (code, out.splitlines()[-1]) == (0, str(plans))
+    assert sorted(path.name for path in (plans.parent / "TinyPlans_3d_fullres").glob("*.b2nd")) == [
+        "a.b2nd",
+        "a_seg.b2nd",
+        "b.b2nd",
+        "b_seg.b2nd",
+    ]
+
+
+@pytest.mark.slow
+def test_nnunets_own_command_trains_from_a_checkpoint_that_ours_made(command: Command, tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    start = tmp_path / "start.pth"
+    with tiny_environment():
+        weights = make_trainer(workspace, Variant.NoClicks).network.state_dict()
+        torch.save({"network_weights": weights}, tmp_path / "source.pth")
+        place = (DATASET, "--variant", "EDT3", "--plan", "small", "--root", tmp_path)
+        assert command("pretrained", tmp_path / "source.pth", start, *place)[0] == 0
 
         # so slow that the weights stay where they began
         settings = TrainingSettings(2, 2, 1, initial_lr=1e-30, lesion_heads=start)
         with workspace.exported(), settings.exported():
             nnunet = [str(Path(sys.executable).with_name("nnUNetv2_train")), str(DATASET), "3d_fullres", "1"]
             options = ["-tr", "LesionClickTrainer_EDT3", "-p", "TinyPlans", "-pretrained_weights", str(start)]
-            done = subprocess.run(
-                [*nnunet, *options, "-device", "cpu"], env=dict(os.environ), capture_output=True, text=True
-            )
-        assert done.returncode == 0, done.stderr
+            done = subprocess.run([*nnunet, *options, "-device", "cpu"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
-    model = workspace.results / dataset.name / "LesionClickTrainer_EDT3__TinyPlans__3d_fullres"
+    model = workspace.results / "Dataset901_Tiny" / "LesionClickTrainer_EDT3__TinyPlans__3d_fullres"
     written = torch.load(start)["network_weights"]
     for name, value in read_weights(model, fold=1).items():
-        assert torch.equal(value, written[name]), name
+        torch.testing.assert_close(value, written[name], rtol=0, atol=1e-20)

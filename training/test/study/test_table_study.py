@@ -21,6 +21,7 @@ def tiny() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_the_table_goes_on_row_by_row(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     start = train_network(workspace, make_job(Variant.NoClicks, fold="all"), SHORT) / "fold_all/checkpoint_final.pth"
