@@ -1,4 +1,4 @@
-"""The custom scheme of simulated clicks in training, of arXiv 2508.21680; see `lesionclick.click_simulation`."""
+"""Custom scheme of clicks in training (arXiv 2508.21680); the challenge's is `simulation.official_clicks`."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The last step of augmentation: clicks drawn in a training patch, as two more channels of its image."""
+"""Drawing of clicks in a training patch, the last step of augmentation: two more channels of its image."""
 
 from typing import Any
 

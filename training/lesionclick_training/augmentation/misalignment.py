@@ -1,4 +1,4 @@
-"""PET and CT that do not quite match, as after a breath or a turn of the head between the two scans."""
+"""Misalignment of PET and CT, as after a breath or a turn of the head between the two scans."""
 
 from typing import Any
 

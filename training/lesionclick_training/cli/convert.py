@@ -1,4 +1,4 @@
-"""The command line of the converters: `lesionclick-train convert autopet | deep-psma | dicom | organs`."""
+"""Commands `lesionclick-train convert autopet`, `deep-psma`, `dicom` and `organs`: data into nnU-Net's layout."""
 
 from pathlib import Path
 from typing import Annotated

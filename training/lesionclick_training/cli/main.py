@@ -1,4 +1,4 @@
-"""The command line `lesionclick-train`: its commands."""
+"""Command line `lesionclick-train`: its commands."""
 
 from collections.abc import Sequence
 

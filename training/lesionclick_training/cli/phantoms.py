@@ -1,4 +1,4 @@
-"""The command `lesionclick-train phantoms`: digital patients to train and test on."""
+"""Command `lesionclick-train phantoms`: digital patients to train and test on."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The commands `lesionclick-train validate` and `table`: how good networks are."""
+"""Commands `lesionclick-train validate` and `table`: how good networks are."""
 
 from pathlib import Path
 from typing import Annotated

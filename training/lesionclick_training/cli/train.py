@@ -1,4 +1,4 @@
-"""The commands `lesionclick-train preprocess`, `train` and `pretrained`: from a dataset to a network."""
+"""Commands `lesionclick-train preprocess`, `train` and `pretrained`: from a dataset to a network."""
 
 from pathlib import Path
 from typing import Annotated

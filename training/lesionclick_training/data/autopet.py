@@ -1,4 +1,4 @@
-"""The autoPET FDG + PSMA release -> a dataset of ours.
+"""Converter of the autoPET FDG + PSMA release to a dataset with labels of two channels.
 
 The release has nnU-Net's layout already:
 

@@ -1,4 +1,4 @@
-"""The DEEP-PSMA challenge's training data -> cases of ours.
+"""Converter of the DEEP-PSMA challenge's training data to cases of a dataset.
 
 The layout as known to us from what is public; anything else there is left alone, and what is missing is an error:
 

@@ -1,4 +1,4 @@
-"""Cases in nnU-Net's raw layout, with one label of two channels: lesions and organs.
+"""Layout of nnU-Net's raw data, with one label of two channels a case: lesions and organs.
 
     <raw>/DatasetXXX_Name/dataset.json
     <raw>/DatasetXXX_Name/imagesTr/<case>_0000.nii.gz   CT, HU

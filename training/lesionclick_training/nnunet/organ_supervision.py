@@ -1,4 +1,4 @@
-"""Lesions and organs learned together: heads for organs beside those for lesions, and the loss of both.
+"""Organ supervision: heads for organs beside those for lesions, and the loss of both.
 
 Lesions are rare: heads that start at even odds first learn to call everything background, and in a short training stay
 there. So lesion heads start at the odds of a rare class.

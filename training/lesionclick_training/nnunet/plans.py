@@ -1,4 +1,4 @@
-"""nnU-Net plans with a network of a given size, for a dataset whose fingerprint nnU-Net has taken.
+"""Plans of nnU-Net with a network of a given size, for a dataset whose fingerprint nnU-Net has taken.
 
 nnU-Net's planner fits patch and network to the memory of a GPU; here they are given, and all else is as it writes it.
 """

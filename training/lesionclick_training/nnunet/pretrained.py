@@ -1,4 +1,4 @@
-"""Starts a training from the weights of another: MultiTalent's or a network of ours without clicks.
+"""Pretrained weights to start a training from: MultiTalent's, or those of a network of this project.
 
 nnU-Net's option -pretrained_weights takes a checkpoint only where every tensor but the lesion heads has the name and
 shape of the new network's. `write_pretrained` makes such a checkpoint of

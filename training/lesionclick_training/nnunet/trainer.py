@@ -1,4 +1,4 @@
-"""The trainer: nnU-Net's, with clicks drawn online, PET/CT misalignment and organ supervision (arXiv 2508.21680).
+"""Trainer: nnU-Net's, with clicks drawn online, PET/CT misalignment and organ supervision (arXiv 2508.21680).
 
 The variants in `lesionclick_training.trainers` say how clicks are shown; everything else is here. nnU-Net's command
 line has no options for the settings of `TrainingSettings`, so the trainer takes them from the environment.

@@ -1,4 +1,4 @@
-"""The whole body of a phantom, in the standard frame of `patient`."""
+"""Anatomy: the whole body of a phantom, in the standard frame of `patient`."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A phantom's patient: what makes one differ from another, and the outline of the body.
+"""Patient of a phantom: what makes one differ from another, and the outline of the body.
 
 Everything of the body is modeled in the frame of a patient of 1720 mm, in mm: z from the soles up, y from the middle
 of the chest toward the back, x from the middle toward the patient's left. A patient differs by a scale along each

@@ -1,4 +1,4 @@
-"""A digital whole-body PET/CT from a seed: a stand-in for patients in training, tests and demonstrations.
+"""Phantom: a digital whole-body PET/CT from a seed: a stand-in for patients in training, tests and demonstrations.
 
     phantom = make_phantom(seed=7, tracer="PSMA")
     write_nnunet_case(phantom, Path("Dataset900_Phantom"), "psma_7")

@@ -1,4 +1,4 @@
-"""What phantoms are drawn from: every random choice of a patient, a scan and its lesions, as data."""
+"""Population that phantoms are drawn from: every random choice of a patient, a scan and its lesions, as data."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The skeleton of a phantom below the skull, in the standard frame of `patient`.
+"""Skeleton of a phantom below the skull, in the standard frame of `patient`.
 
 Bones are painted as cortex and, where they are thick enough, marrow inside.
 """
@@ -165,7 +165,7 @@ def pelvis(cavity: Solid) -> list[Structure]:
 
 
 def limb_bones(arms: Sequence[np.ndarray]) -> list[Structure]:
-    """Thighs, upper arms and forearms; `arms` as `phantom_patient.arm_joints` gives them."""
+    """Thighs, upper arms and forearms; `arms` as `patient.arm_joints` gives them."""
     cortex, marrow, joints = [], [], []
     for side in SIDES:
         femur = [(895, -2, side * 88), (872, 4, side * 124), (845, 4, side * 128), (640, -6, side * 100)]

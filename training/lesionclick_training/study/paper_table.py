@@ -1,4 +1,4 @@
-"""The paper's table in kind (arXiv 2508.21680): what was measured beside the paper's figures, and where they agree."""
+"""Table of the paper in kind (arXiv 2508.21680): what was measured beside its figures, and where they agree."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The trainers that nnU-Net finds by name: the folder of this package is what nnUNet_extTrainer points to.
+"""Trainers that nnU-Net finds by name: the folder of this package is what nnUNet_extTrainer points to.
 
 It holds nothing else, since nnU-Net imports every module of that folder, each as one of no package, to look for the
 name. For nnU-Net's own commands:

@@ -1,5 +1,8 @@
+"""Variants of the trainer, one for each row of the paper's table (arXiv 2508.21680); "more data" is up to the dataset.
+
+`nnunet.variants.Variant` lists their names.
+"""
 # ruff: noqa: N801, D101  (named as nnU-Net names trainers; each name says all there is to say)
-"""Every row of the method's table (arXiv 2508.21680) as a trainer; "more data" is a matter of the dataset."""
 
 from lesionclick.model.encoding import EDTEncoding, GaussianEncoding
 from lesionclick_training.nnunet.trainer import LesionClickTrainer

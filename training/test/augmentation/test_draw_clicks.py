@@ -9,7 +9,7 @@ from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTansform
 from scipy import ndimage, stats
 
 from lesionclick.model.encoding import EDTEncoding, Encoding, GaussianEncoding
-from lesionclick_training.augmentation import draw_clicks as click_drawing
+from lesionclick_training.augmentation import draw_clicks
 from lesionclick_training.augmentation.draw_clicks import DrawClicks
 
 SHAPE = (20, 22, 24)
@@ -75,7 +75,7 @@ def test_numbers_of_both_labels_are_as_described_and_independent() -> None:
 def test_tumor_clicks_stay_without_background_clicks(monkeypatch: pytest.MonkeyPatch) -> None:
     image, segmentation = make_patch()
     counts = iter((4, 0) * 20)
-    monkeypatch.setattr(click_drawing, "draw_count", lambda generator, most: next(counts))
+    monkeypatch.setattr(draw_clicks, "draw_count", lambda generator, most: next(counts))
     for _ in range(20):
         drawn = DrawClicks()(image=image, segmentation=segmentation)["image"]
         assert drawn[2].max() == 1
@@ -96,7 +96,7 @@ def test_schemes_are_mixed(monkeypatch: pytest.MonkeyPatch, probability: float) 
                 assert arguments[offsets[name]] == 3
             return np.zeros((0, 3), dtype=np.int64)
 
-        monkeypatch.setattr(click_drawing, name, record)
+        monkeypatch.setattr(draw_clicks, name, record)
 
     for name in (*offsets, "custom_background_clicks"):
         spy_on(name)
