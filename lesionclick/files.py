@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         CaseError: on any OSError inside or in making the folder or the final name.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")  # keeps endings such as .nii.gz, which name a format
+    # no other process has the name, on whatever machine; endings such as .nii.gz stay, which name a format
+    temporary = path.with_name(f".{secrets.token_hex(8)}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

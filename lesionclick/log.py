@@ -43,19 +43,19 @@ def stage(name: str) -> Iterator[None]:
 class Progress:
     """How much of some work is done: a bar where stderr is a terminal, else a line now and then.
 
-    with Progress("network", 122, "tile") as progress:
+    with Progress("network", 122, "tiles") as progress:
         progress.update(4)
     """
 
-    def __init__(self, name: str, total: int, unit: str) -> None:
+    def __init__(self, name: str, total: int, units: str) -> None:
         """Work of which nothing is done.
 
         Args:
             name: what is done.
             total: how many units it is.
-            unit: of what, in the singular.
+            units: of what, in the plural.
         """
-        self.name, self.total, self.unit = name, total, unit
+        self.name, self.total, self.units = name, total, units
         self.done = 0
         self._bar: tqdm | None = None
         self._start = time.monotonic()
@@ -68,7 +68,7 @@ class Progress:
             from tqdm.contrib.logging import logging_redirect_tqdm
 
             self._bar = self._cleanup.enter_context(
-                tqdm(total=self.total, desc=self.name, unit=self.unit, leave=False)  # type: ignore[arg-type]
+                tqdm(total=self.total, desc=self.name, unit=f" {self.units}", leave=False)
             )
             self._cleanup.enter_context(logging_redirect_tqdm([logger]))
         else:
@@ -83,7 +83,7 @@ class Progress:
     def describe(self) -> str:
         """How far it is, in words."""
         seconds = time.monotonic() - self._start
-        return f"{self.name}: {self.done} of {self.total} {self.unit}s, {seconds:.0f} s so far"
+        return f"{self.name}: {self.done} of {self.total} {self.units}, {seconds:.0f} s so far"
 
     def update(self, count: int = 1) -> None:
         """Says that more units are done."""

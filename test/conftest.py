@@ -9,8 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
 from lesionclick.testing import make_plans, write_model
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # workers share the cores; more threads than cores wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what the tests start
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "test" / "golden"

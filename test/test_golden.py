@@ -19,7 +19,8 @@ def run(
     """Runs process.py on a golden case; its mask, how far its probability is from the golden one, and the process."""
     probabilities = output / "probability.npz"
     options = ["--input", GOLDEN / case / "input", "--output", output, "--model", model, "--device", "cpu"]
-    options += ["--backend", backend, "--precision", "float32", "--field-of-view", "full"]
+    options += ["--backend", backend, "--precision", "float32"]
+    options += ["--field-of-view", "full", "--mirroring", "all", "--networks", "all"]
     done = process(*options, "--probabilities", probabilities)
     assert done.returncode == 0, done.stderr
     expected = GOLDEN / case / "expected"

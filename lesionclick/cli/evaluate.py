@@ -16,7 +16,7 @@ from lesionclick.cli.options import (
     PrecisionOption,
 )
 from lesionclick.inference.backend import Backend, Precision
-from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring, Networks
+from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings
 from lesionclick.simulation.interaction import Interaction, Scribble
 
 
@@ -55,9 +55,9 @@ def evaluate_command(
     device: DeviceOption = "auto",
     backend: BackendOption = Backend.auto,
     precision: PrecisionOption = Precision.auto,
-    field_of_view: FieldOfViewOption = FieldOfView.body,
-    mirroring: MirroringOption = Mirroring.none,
-    networks: NetworksOption = Networks.all,
+    field_of_view: FieldOfViewOption = DEFAULT_SETTINGS.field_of_view,
+    mirroring: MirroringOption = DEFAULT_SETTINGS.mirroring,
+    networks: NetworksOption = DEFAULT_SETTINGS.networks,
 ) -> None:
     """Evaluates a model over numbers of clicks or rounds of corrections: tables, intervals and figures.
 

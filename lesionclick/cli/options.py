@@ -1,4 +1,4 @@
-"""Command-line options that say which model computes where and how, alike in every command that predicts."""
+"""Options of the command line that say which model computes where and how, alike in every command that predicts."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,23 +8,32 @@ import typer
 from lesionclick.inference.backend import Backend, Precision
 from lesionclick.inference.settings import FieldOfView, Mirroring, Networks
 
-ModelOption = Annotated[Path, typer.Option(envvar="LESIONCLICK_MODEL", help="A model folder.")]
+ModelOption = Annotated[
+    Path, typer.Option(envvar="LESIONCLICK_MODEL", help="Folder of the model, packed or as nnU-Net trained it.")
+]
 
-DeviceOption = Annotated[str, typer.Option(envvar="LESIONCLICK_DEVICE", help="auto, cpu, cuda or cuda:N.")]
+DeviceOption = Annotated[
+    str, typer.Option(envvar="LESIONCLICK_DEVICE", help="Device to compute on: auto, cpu, cuda or cuda:N.")
+]
 
 BackendOption = Annotated[
     Backend,
-    typer.Option(envvar="LESIONCLICK_BACKEND", help="What computes; auto: openvino on the CPU."),
+    typer.Option(
+        envvar="LESIONCLICK_BACKEND", help="Library that computes networks; auto is openvino on the CPU, else torch."
+    ),
 ]
 
 PrecisionOption = Annotated[
     Precision,
-    typer.Option(envvar="LESIONCLICK_PRECISION", help="Of the networks; auto: the fastest there is."),
+    typer.Option(envvar="LESIONCLICK_PRECISION", help="Number format of the networks; auto is the fastest there is."),
 ]
 
 FieldOfViewOption = Annotated[
     FieldOfView,
-    typer.Option(envvar="LESIONCLICK_FIELD_OF_VIEW", help="Where networks look."),
+    typer.Option(
+        envvar="LESIONCLICK_FIELD_OF_VIEW",
+        help="Where networks look: at the body and around every click, or at the full field of view.",
+    ),
 ]
 
 MirroringOption = Annotated[
@@ -35,10 +44,11 @@ MirroringOption = Annotated[
         "something (adaptive), or all.",
     ),
 ]
+
 NetworksOption = Annotated[
     Networks,
     typer.Option(
         envvar="LESIONCLICK_NETWORKS",
-        help="Which tiles all networks see: those in which the first few may have found something (adaptive), or all.",
+        help="Which tiles all networks see: those in which the first two may have found something (adaptive), or all.",
     ),
 ]

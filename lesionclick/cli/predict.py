@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 
 from lesionclick import log
-from lesionclick.case.case import Case, mask_path
-from lesionclick.case.images import write_mask, write_probabilities
 from lesionclick.cli.options import (
     BackendOption,
     DeviceOption,
@@ -19,58 +17,81 @@ from lesionclick.cli.options import (
     NetworksOption,
     PrecisionOption,
 )
-from lesionclick.files import require_writable
 from lesionclick.inference.backend import Backend, Precision
-from lesionclick.inference.ensemble import Ensemble
-from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring, Networks
-from lesionclick.log import stage
-from lesionclick.session.session import Session
+from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings
 
 logger = logging.getLogger(__name__)
 
-# Kept free at the end of a time limit, beside as long again as everything before the networks took, which is about
-# what the way back to a written mask takes.
 RESERVE_SECONDS = 10.0
+"""Kept free at the end of a time limit, beside as long again as everything before the networks took, which is about
+what resampling and writing the mask take."""
 
 
 def predict_command(
-    input: Annotated[Path, typer.Option(envvar="LESIONCLICK_INPUT", help="The case, in Grand Challenge layout.")],
-    output: Annotated[Path, typer.Option(envvar="LESIONCLICK_OUTPUT", help="Where the mask goes, same layout.")],
+    case_folder: Annotated[
+        Path,
+        typer.Option("--input", envvar="LESIONCLICK_INPUT", help="Folder of the case in Grand Challenge layout."),
+    ],
+    output: Annotated[
+        Path, typer.Option(envvar="LESIONCLICK_OUTPUT", help="Folder to write the mask to, in the same layout.")
+    ],
     model: ModelOption,
     device: DeviceOption = "auto",
     backend: BackendOption = Backend.auto,
     precision: PrecisionOption = Precision.auto,
-    field_of_view: FieldOfViewOption = FieldOfView.body,
-    mirroring: MirroringOption = Mirroring.none,
-    networks: NetworksOption = Networks.all,
-    clicks: Annotated[bool, typer.Option(envvar="LESIONCLICK_CLICKS", help="Go by the case's clicks.")] = True,
+    field_of_view: FieldOfViewOption = DEFAULT_SETTINGS.field_of_view,
+    mirroring: MirroringOption = DEFAULT_SETTINGS.mirroring,
+    networks: NetworksOption = DEFAULT_SETTINGS.networks,
+    clicks: Annotated[
+        bool,
+        typer.Option(
+            "--clicks/--no-clicks", envvar="LESIONCLICK_CLICKS", help="Whether to go by the clicks of the case."
+        ),
+    ] = True,
     time_limit: Annotated[
         float | None,
-        typer.Option(envvar="LESIONCLICK_TIME_LIMIT", min=0, help="Seconds; leaves out mirrorings, then networks."),
+        typer.Option(
+            envvar="LESIONCLICK_TIME_LIMIT",
+            min=0,
+            help="Seconds that the whole run may take; mirrorings, then networks are left out to keep it.",
+        ),
     ] = None,
     probabilities: Annotated[
-        Path | None, typer.Option(envvar="LESIONCLICK_PROBABILITIES", help="Also store the lesion probability, .npz.")
+        Path | None,
+        typer.Option(
+            envvar="LESIONCLICK_PROBABILITIES", help="File to write the probability of a lesion to as well, .npz."
+        ),
     ] = None,
 ) -> None:
     """Segments a case: CT, PET and clicks in, lesion mask out."""
-    with stage("reading the case"):
-        case = Case.read(input)
+    from lesionclick.case.case import Case, mask_path
+    from lesionclick.case.images import write_mask, write_probabilities
+    from lesionclick.files import require_writable
+
+    with log.stage("reading the case"):
+        case = Case.read(case_folder)
     target = mask_path(case, output)
     for path in (target, probabilities):
         if path is not None:
             require_writable(path)
-    with stage("checking the model"):
-        ensemble = Ensemble.load(model, device, backend=backend, precision=precision)
+    with log.stage("checking the model"):
+        from lesionclick.inference.ensemble import Ensemble  # torch takes seconds to load
+        from lesionclick.session.session import Session
+
+        ensemble = Ensemble.load(model, device, backend=backend, precision=precision, keep_networks=False)
     logger.info("model: %s, %d networks, on %s", model, len(ensemble.model.folds), ensemble.engine)
     if ensemble.model.description:
         logger.warning("model: %s", ensemble.model.description)
     logger.info("case: %s, %s voxels, %d clicks", case.name, case.geometry.size, len(case.clicks))
 
-    session = Session(ensemble, case, InferenceSettings(field_of_view, mirroring, networks), tile_cache_bytes=0)
-    way_in = time.monotonic() - log.STARTED
-    deadline = None if time_limit is None else log.STARTED + time_limit - way_in - RESERVE_SECONDS
+    settings = InferenceSettings(field_of_view, mirroring, networks)
+    session = Session(ensemble, case, settings, tile_cache_bytes=0)
+    seconds_before_inference = time.monotonic() - log.STARTED
+    deadline = None
+    if time_limit is not None:
+        deadline = log.STARTED + time_limit - seconds_before_inference - RESERVE_SECONDS
     prediction = session.predict(None if clicks else (), deadline=deadline)
-    with stage("writing"):
+    with log.stage("writing"):
         if probabilities is not None:
             write_probabilities(prediction.probability, probabilities)
         write_mask(prediction.mask, case.geometry, target)

@@ -11,6 +11,7 @@ from lesionclick.inference.backend import Backend, Network, Precision
 from lesionclick.inference.openvino_backend import OpenVINONetwork, openvino_precision
 from lesionclick.inference.torch_backend import TorchNetwork
 
+
 @dataclass(frozen=True)
 class Engine:
     """Where and how networks compute.

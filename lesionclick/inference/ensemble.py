@@ -12,7 +12,7 @@ from lesionclick.inference.executor import Executor
 from lesionclick.inference.passes import plan_passes
 from lesionclick.inference.run import Run
 from lesionclick.inference.schedule import Schedule
-from lesionclick.inference.settings import InferenceSettings
+from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings
 from lesionclick.inference.tile_sums import TileCache, blend, tile_keys
 from lesionclick.inference.tiles import Region, TileGrid
 from lesionclick.log import Progress
@@ -83,7 +83,7 @@ class Ensemble:
     def predict_logits(
         self,
         channels: np.ndarray,
-        settings: InferenceSettings = InferenceSettings(),
+        settings: InferenceSettings = DEFAULT_SETTINGS,
         *,
         region: Region | None = None,
         deadline: float | None = None,
@@ -131,13 +131,14 @@ class Ensemble:
             in_order = [sums[place] for place in range(len(tiles))]
             return grid.crop(blend(in_order, tiles, grid, run.device)).contiguous().numpy()
 
-        passes = plan_passes([fold.mirror_axes for fold in self.model.folds], settings)
-        with Progress("network", 0, "forward pass") as progress:
-            schedule = Schedule(passes, len(new), deadline, clock, progress)
-            for _ in run.make(passes, schedule):
-                if on_update is not None:
-                    on_update(result())
-        schedule.log(len(self.model.folds))
+        if new:
+            passes = plan_passes([fold.mirror_axes for fold in self.model.folds], settings)
+            with Progress("network", 0, "forward passes") as progress:
+                schedule = Schedule(passes, len(new), deadline, clock, progress)
+                for _ in run.make(passes, schedule):
+                    if on_update is not None:
+                        on_update(result())
+            schedule.log(len(self.model.folds))
         if cache is not None:
             for place, complete in zip(new, run.complete, strict=True):
                 if complete:

@@ -20,7 +20,7 @@ from lesionclick.log import Progress
 
 logger = logging.getLogger(__name__)
 
-QUIET_PROBABILITY = 0.001
+QUIET_PROBABILITY = 0.1
 """A tile is quiet where the passes that every tile gets see no lesion more likely than this where it is dominant."""
 
 
@@ -49,8 +49,9 @@ class Run:
         Raises:
             ModelError, DeviceError: see `Ensemble.predict_logits`.
         """
-        everything = active = range(len(self._tiles))
-        queue = deque(passes if self._tiles else ())
+        everything: Sequence[int] = range(len(self._tiles))
+        active = everything
+        queue = deque(passes)
         undecided = True
         while queue:
             if undecided and not queue[0].everywhere:
@@ -76,9 +77,7 @@ class Run:
         return [place for place, complete in enumerate(self.complete) if not complete]
 
     @torch.inference_mode()
-    def _run_pass(
-        self, current_pass: Pass, chosen: Sequence[int], next_pass: Pass | None, progress: Progress
-    ) -> None:
+    def _run_pass(self, current_pass: Pass, chosen: Sequence[int], next_pass: Pass | None, progress: Progress) -> None:
         """Adds one pass to the sums of some tiles: each one's mean over the mirrorings, several inputs at a time.
 
         The network of the next pass is read meanwhile.

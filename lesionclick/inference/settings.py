@@ -38,4 +38,7 @@ class InferenceSettings:
 
     field_of_view: FieldOfView = FieldOfView.body
     mirroring: Mirroring = Mirroring.none
-    networks: Networks = Networks.all
+    networks: Networks = Networks.adaptive
+
+
+DEFAULT_SETTINGS = InferenceSettings()

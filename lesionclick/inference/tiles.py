@@ -109,9 +109,8 @@ class TileGrid:
         Returns:
             float32 tensor of the patch's shape.
         """
-        gaussian = compute_gaussian(
-            tuple(self.patch), sigma_scale=1 / 8, value_scaling_factor=10, dtype=torch.float16, device=torch.device("cpu")
-        )
+        scaled = {"sigma_scale": 1 / 8, "value_scaling_factor": 10, "dtype": torch.float16}
+        gaussian: torch.Tensor = compute_gaussian(tuple(self.patch), device=torch.device("cpu"), **scaled)
         return gaussian.float()
 
     @cached_property

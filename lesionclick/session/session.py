@@ -13,7 +13,7 @@ from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click
 from lesionclick.inference.body import find_body, region_to_see
 from lesionclick.inference.ensemble import Ensemble
-from lesionclick.inference.settings import FieldOfView, InferenceSettings
+from lesionclick.inference.settings import DEFAULT_SETTINGS, FieldOfView, InferenceSettings
 from lesionclick.inference.tile_sums import TileCache
 from lesionclick.inference.tiles import Region
 from lesionclick.log import stage
@@ -70,7 +70,7 @@ class Session:
         self,
         ensemble: Ensemble,
         case: Case,
-        settings: InferenceSettings = InferenceSettings(),
+        settings: InferenceSettings = DEFAULT_SETTINGS,
         *,
         tile_cache_bytes: int = TILE_CACHE_BYTES,
     ) -> None:

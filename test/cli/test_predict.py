@@ -14,13 +14,13 @@ def read(path: Path) -> np.ndarray:
 
 
 def test_options_come_from_the_environment(case_folder: Path, model_folder: Path, tmp_path: Path) -> None:
-    by_option = process("--input", case_folder, "--output", tmp_path / "a", "--model", model_folder, "--no-mirroring")
+    by_option = process("--input", case_folder, "--output", tmp_path / "a", "--model", model_folder)
     by_variable = process(
         LESIONCLICK_INPUT=str(case_folder),
         LESIONCLICK_OUTPUT=str(tmp_path / "b"),
         LESIONCLICK_MODEL=str(model_folder),
         LESIONCLICK_DEVICE="cpu",
-        LESIONCLICK_MIRRORING="false",
+        LESIONCLICK_MIRRORING="none",
         LESIONCLICK_TIME_LIMIT="600",
         LESIONCLICK_PROBABILITIES=str(tmp_path / "p.npz"),
     )
@@ -36,7 +36,7 @@ def test_options_come_from_the_environment(case_folder: Path, model_folder: Path
 
 
 def test_bundled_model_is_the_default(case_folder: Path, tmp_path: Path) -> None:
-    done = process("--input", case_folder, "--output", tmp_path / "output", "--no-mirroring")
+    done = process("--input", case_folder, "--output", tmp_path / "output")
     assert done.returncode == 0, done.stderr
     assert f"model: {ROOT / 'resources' / 'model'}" in done.stderr
 
@@ -44,7 +44,8 @@ def test_bundled_model_is_the_default(case_folder: Path, tmp_path: Path) -> None
 def test_short_time_limit_still_gives_a_mask_and_says_what_is_in_it(
     case_folder: Path, model_folder: Path, tmp_path: Path
 ) -> None:
-    done = process("--input", case_folder, "--output", tmp_path, "--model", model_folder, "--time-limit", "0.1")
+    options = ["--model", model_folder, "--time-limit", "0.1", "--mirroring", "all"]
+    done = process("--input", case_folder, "--output", tmp_path, *options)
     assert done.returncode == 0
     assert "WARNING time limit: the result holds 1 of 16 passes (1 of 2 networks)" in done.stderr
     assert "WARNING time limit: 0.1 s were too short, this took " in done.stderr
@@ -70,9 +71,9 @@ def test_output_that_cannot_be_written_is_one_sentence(
 
 def test_process_reports_an_unexpected_error_with_a_traceback(tmp_path: Path, case_folder: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import lesionclick.case\n"
+        "from lesionclick.case.case import Case\n"
         "def read(folder): raise RuntimeError('a bug')\n"
-        "lesionclick.case.Case.read = staticmethod(read)\n"
+        "Case.read = staticmethod(read)\n"
     )
     done = process("--input", case_folder, "--output", tmp_path / "output", PYTHONPATH=f"{tmp_path}:{ROOT}")
     assert done.returncode == 1
@@ -94,7 +95,7 @@ def test_rerun_replaces_the_mask(case_folder: Path, model_folder: Path, tmp_path
     target.parent.mkdir(parents=True)
     target.write_bytes(b"old")
     with pytest.raises(SystemExit) as stopped:
-        main([*arguments, "--no-mirroring"])
+        main(arguments)
     assert stopped.value.code == 0
     assert read(target).shape == (18, 20, 22)
     assert list(target.parent.iterdir()) == [target]

@@ -9,8 +9,9 @@ from lesionclick import Case, Click, Ensemble, Session
 from lesionclick.case.case import TRUTH_FILE
 from lesionclick.case.geometry import Geometry
 from lesionclick.case.images import read_mask
-from lesionclick.inference.body import find_body
-from lesionclick.model.preprocessing import NetworkGrid
+from lesionclick.inference.body import find_body, region_to_see
+from lesionclick.inference.settings import FieldOfView, InferenceSettings
+from lesionclick.model.grid import NetworkGrid
 from lesionclick.testing import make_plans, write_model
 
 SHAPE = (90, 80, 100)
@@ -129,7 +130,7 @@ def test_networks_see_the_body_alone_and_every_click(tmp_path: Path) -> None:
     geometry = Geometry(SHAPE[::-1], SPACING, (0.0,) * 3, (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
     ensemble = Ensemble.load(model, "cpu", backend="torch", precision="float32")
     case = Case("case", ct, pet, geometry, ())
-    body, full = (Session(ensemble, case, view) for view in ("body", "full"))
+    body, full = (Session(ensemble, case, InferenceSettings(view)) for view in FieldOfView)
     found, everywhere = body.predict().logit_zyx, full.predict().logit_zyx
     near = blocks((8, 82, 28, 62, 33, 67))
     assert (found[near] > -20).all()
@@ -137,3 +138,12 @@ def test_networks_see_the_body_alone_and_every_click(tmp_path: Path) -> None:
     assert (everywhere > -20).all()
     clicked = body.predict([Click(2, 3, 40, "tumor")]).logit_zyx
     assert (clicked[36:45, :8, :7] > -20).all()
+
+
+def test_the_order_of_clicks_does_not_matter_to_what_is_seen() -> None:
+    body = blocks(TRUNK)
+    points = np.array([(40, 5, 5), (40, 9, 8), (50, 45, 50), (200, 0, 0)])
+    first, second = (region_to_see(body, each, (16, 16, 16), SPACING) for each in (points, points[::-1]))
+    np.testing.assert_array_equal(first.mask, second.mask)
+    np.testing.assert_array_equal(first.mask, blocks(TRUNK, (36, 45, 1, 10, 1, 10), (36, 45, 5, 14, 4, 13)))
+    assert list(first.margin) == [2, 2, 2]

@@ -1,11 +1,12 @@
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 
-from lesionclick.inference import tiles
+from lesionclick.inference.tiles import Region, Tile, TileGrid
 
 
 @pytest.mark.parametrize(
@@ -13,7 +14,7 @@ from lesionclick.inference import tiles
 )
 def test_tiles_cover_everything_and_overlap_by_half(shape: tuple[int, ...], patch: tuple[int, ...]) -> None:
     covered = np.zeros(shape, dtype=int)
-    placed = tiles.place_tiles(shape, patch)
+    placed = TileGrid(shape, patch).place()
     for tile in placed:
         assert covered[tile].shape == patch
         covered[tile] += 1
@@ -25,11 +26,11 @@ def test_tiles_cover_everything_and_overlap_by_half(shape: tuple[int, ...], patc
         assert all(b - a <= patch[axis] / 2 for a, b in itertools.pairwise(starts))
 
 
-def most_important(shape: tuple[int, ...], patch: tuple[int, ...], placed: list[tiles.Tile]) -> np.ndarray:
+def most_important(shape: tuple[int, ...], patch: tuple[int, ...], placed: Sequence[Tile]) -> np.ndarray:
     """The importance at each voxel of the tile that counts most there."""
     result = np.zeros(shape, dtype=np.float32)
     for tile in placed:
-        np.maximum(result[tile], tiles.importance(patch).numpy(), out=result[tile])
+        np.maximum(result[tile], TileGrid(shape, patch).importance.numpy(), out=result[tile])
     return result
 
 
@@ -38,8 +39,9 @@ def test_a_region_has_those_tiles_that_count_most_somewhere_in_it() -> None:
     region = np.zeros(shape, dtype=bool)
     region[3:30, 8:40, 4:55] = True  # a trunk
     region[30:58, 20:24, 30:34] = True  # a neck
-    everything, placed = tiles.place_tiles(shape, patch), tiles.place_tiles(shape, patch, tiles.Region(region))
-    assert [tile for tile in everything if tile in placed] == placed
+    grid = TileGrid(shape, patch)
+    everything, placed = grid.tiles, grid.place(Region(region))
+    assert tuple(tile for tile in everything if tile in placed) == placed
     assert len(placed) < 0.6 * len(everything)
     best, found = (most_important(shape, patch, each) for each in (everything, placed))
     np.testing.assert_array_equal(found[region], best[region])
@@ -48,51 +50,50 @@ def test_a_region_has_those_tiles_that_count_most_somewhere_in_it() -> None:
         assert (most_important(shape, patch, others)[region] < best[region]).any()
 
 
-def test_along_a_movable_axis_tiles_stand_over_the_region_where_that_takes_fewer() -> None:
-    shape, patch = (64, 64, 64), (32, 32, 32)
-    mask = np.zeros(shape, dtype=bool)
-    mask[24:, 20:46, 10:54] = True  # a trunk
-    mask[4:24, 28:36, 28:36] = True  # a head
-    everything = tiles.place_tiles(shape, patch)
-    fixed, moved = (tiles.place_tiles(shape, patch, tiles.Region(mask, movable=axes)) for axes in ((), (0, 1, 2)))
-    assert [tile for tile in everything if tile in fixed] == fixed
-    assert len(fixed) == 19
-    assert moved == [
-        (slice(0, 32), slice(16, 48), slice(16, 48)),
-        *((slice(z, z + 32), slice(17, 49), slice(x, x + 32)) for z in (16, 32) for x in (10, 22)),
-    ]
-
-
 def test_a_margin_belongs_to_the_region() -> None:
     shape, patch, margin = (60, 48, 63), (16, 16, 24), (3, 2, 5)
     mask = np.random.default_rng(0).random(shape) < 3e-4
     wider = ndimage.maximum_filter(mask, [2 * more + 1 for more in margin])
-    placed, of_wider, without = (
-        tiles.place_tiles(shape, patch, region)
-        for region in (tiles.Region(mask, margin), tiles.Region(wider), tiles.Region(mask))
-    )
+    grid = TileGrid(shape, patch)
+    placed, of_wider, without = (grid.place(region) for region in (Region(mask, margin), Region(wider), Region(mask)))
     assert placed == of_wider != without
 
 
 def test_a_region_of_nothing_has_no_tiles() -> None:
-    assert tiles.place_tiles((40, 40, 40), (20, 20, 20), tiles.Region(np.zeros((40, 40, 40), dtype=bool))) == []
+    grid = TileGrid((40, 40, 40), (20, 20, 20))
+    assert grid.place(Region(np.zeros((40, 40, 40), dtype=bool))) == ()
 
 
-def test_a_whole_region_is_everything_padded_or_not() -> None:
-    patch = (16, 16, 16)
-    for shape in ((30, 16, 50), (30, 12, 50)):
-        around = tiles.padding(shape, patch)
-        padded = tuple(size + sum(both) for size, both in zip(shape, around, strict=True))
-        whole = tiles.Region(np.ones(shape, dtype=bool), movable=(0, 1, 2)).padded(around)
-        assert tiles.place_tiles(padded, patch, whole) == tiles.place_tiles(padded, patch)
+@pytest.mark.parametrize("shape", [(30, 16, 50), (30, 12, 50)])
+def test_a_whole_region_is_everything_padded_or_not(shape: tuple[int, ...]) -> None:
+    grid = TileGrid(shape, (16, 16, 16))
+    assert grid.place(Region(np.ones(shape, dtype=bool))) == grid.tiles == grid.place()
 
 
-def test_padding_is_centred_with_the_odd_voxel_behind() -> None:
-    assert tiles.padding((24, 44, 31), (32, 32, 32)) == [(4, 4), (0, 0), (0, 1)]
+def test_padding_is_centered_with_the_odd_voxel_behind() -> None:
+    grid = TileGrid((24, 44, 31), (32, 32, 32))
+    assert grid.padding == [(4, 4), (0, 0), (0, 1)]
+    assert grid.padded_shape == (32, 44, 32)
+    volume = np.random.default_rng(0).random((2, 24, 44, 31))
+    padded = grid.pad(volume)
+    assert padded.shape == (2, 32, 44, 32)
+    assert padded.sum() == pytest.approx(volume.sum())
+    np.testing.assert_array_equal(grid.crop(torch.from_numpy(padded[1])).numpy(), volume[1])
+
+
+def test_a_tile_is_dominant_near_its_center_and_at_the_rim_of_the_volume() -> None:
+    grid = TileGrid((32, 16, 16), (16, 16, 16))
+    first, middle, last = (grid.dominant(tile).numpy() for tile in grid.tiles)
+    assert first[8, 8, 8]
+    assert first[0].all()  # no other tile is there
+    assert not first[15, 8, 8]  # the tile in the middle counts far more there
+    assert middle[8, 8, 8]
+    assert not middle[0, 8, 8]
+    assert last[15, 8, 8]
 
 
 def test_importance_is_a_gaussian_of_an_eighth_of_the_patch_and_never_zero() -> None:
-    importance = tiles.importance((16, 32, 24))
+    importance = TileGrid((16, 32, 24), (16, 32, 24)).importance
     assert importance.dtype == torch.float32
     assert importance.max() == importance[8, 16, 12] == 10
     assert importance.min() > 0
