@@ -10,7 +10,8 @@ from lesionclick.cli.main import main
 
 
 def read(path: Path) -> np.ndarray:
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    array: np.ndarray = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    return array
 
 
 def test_options_come_from_the_environment(case_folder: Path, model_folder: Path, tmp_path: Path) -> None:

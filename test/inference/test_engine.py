@@ -21,7 +21,8 @@ class Unusual(nn.Module):
         self.module = module
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
-        return self.module(value)
+        result: torch.Tensor = self.module(value)
+        return result
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from lesionclick.inference.tile_inputs import TileInputs
 from lesionclick.inference.tile_sums import TileCache
 from lesionclick.inference.tiles import Tile, TileGrid, TileStart
 from lesionclick.model.folder import ModelFolder
+from lesionclick.model.weights import Fold
 from lesionclick.testing import make_plans, write_model
 
 PLAIN = InferenceSettings(networks=Networks.all)
@@ -115,15 +116,26 @@ def test_volume_smaller_than_the_patch_is_padded_with_zeros(model_folder: Path, 
     np.testing.assert_array_equal(found, model.predict_logits(padded, PLAIN)[5:10, :, 3:12])
 
 
+def noting_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list to which every network that is read adds its fold."""
+    read: list[str] = []
+    read_weights = ModelFolder.load
+
+    def noting(self: ModelFolder, fold: Fold) -> torch.nn.Module:
+        read.append(fold.name)
+        return read_weights(self, fold)
+
+    monkeypatch.setattr(ModelFolder, "load", noting)
+    return read
+
+
 @pytest.mark.parametrize(("room", "keep", "reads"), [(1 << 30, True, 2), (1 << 30, False, 2), (0, True, 6)])
 def test_networks_are_kept_for_the_next_prediction_where_there_is_room(
     room: int, keep: bool, reads: int, model_folder: Path, channels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = load(model_folder).predict_logits(channels, PLAIN)
     monkeypatch.setattr(executor, "ALL_NETWORKS_BYTES", room)
-    read: list[str] = []
-    read_weights = ModelFolder.load
-    monkeypatch.setattr(ModelFolder, "load", lambda self, fold: read.append(fold.name) or read_weights(self, fold))
+    read = noting_reads(monkeypatch)
     model = Ensemble.load(model_folder, "cpu", backend="torch", precision="float32", keep_networks=keep)
     for _ in range(3):
         np.testing.assert_array_equal(model.predict_logits(channels, PLAIN), expected)
@@ -274,9 +286,7 @@ def test_where_nothing_is_likely_no_network_is_read_twice(
     model_folder: Path, channels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = load(model_folder).predict_logits(channels, PLAIN)
-    read: list[str] = []
-    read_weights = ModelFolder.load
-    monkeypatch.setattr(ModelFolder, "load", lambda self, fold: read.append(fold.name) or read_weights(self, fold))
+    read = noting_reads(monkeypatch)
     monkeypatch.setattr(run, "QUIET_PROBABILITY", 0.999999)
     model = Ensemble.load(model_folder, "cpu", backend="torch", precision="float32", keep_networks=False)
     found = model.predict_logits(channels, InferenceSettings(mirroring=Mirroring.adaptive, networks=Networks.all))
