@@ -18,6 +18,7 @@ from lesionclick_training.nnunet.testing import (
     DATASET,
     make_trainer,
     make_workspace,
+    quick_fingerprints,
     read_weights,
     tiny_environment,
     write_tiny_dataset,
@@ -106,7 +107,7 @@ def test_help_loads_no_networks() -> None:
 @pytest.mark.slow
 def test_preprocess_leaves_plans_and_cases(command: Command, tmp_path: Path) -> None:
     write_tiny_dataset(tmp_path / "raw" / "Dataset907_Two", names=("a", "b"), first_seed=1)
-    with tiny_environment():
+    with tiny_environment(), quick_fingerprints():
         options = ("--plan", "small", "--root", tmp_path, "--processes", 1)
         code, out, _ = command("preprocess", 907, *options)
     plans = tmp_path / "preprocessed" / "Dataset907_Two" / "TinyPlans.json"
