@@ -36,7 +36,7 @@ def test_the_samples_are_small_and_one_of_each_kind() -> None:
 
 @pytest.mark.parametrize("name", ["fdg", "psma"])
 def test_clicks_correct_a_sample(name: str) -> None:
-    """One network without mirroring, to be quick; the README has all of them on phantoms.
+    """One network, to be quick; the README has all of them on phantoms.
 
     Both samples have lesions that it misses without clicks.
     """
@@ -45,8 +45,7 @@ def test_clicks_correct_a_sample(name: str) -> None:
     assert [sum(click.label == label for click in case.clicks) for label in ("tumor", "background")] == [10, 10]
     session = Session(Ensemble.load(MODEL, "cpu", folds=["0"]), case)
     before, after = (
-        score_mask(session.predict(clicks, mirroring=False).mask, truth, case.geometry.spacing_zyx)
-        for clicks in ((), case.clicks)
+        score_mask(session.predict(clicks).mask, truth, case.geometry.spacing_zyx) for clicks in ((), case.clicks)
     )
     assert after.dice > before.dice
     assert after.detection.false_negatives < before.detection.false_negatives
@@ -57,18 +56,24 @@ def test_a_sample_without_lesions_has_none() -> None:
     case = Case.read(CASES / "no-lesions")
     assert not read_mask(CASES / "no-lesions" / TRUTH_FILE, case.geometry).any()
     assert {click.label for click in case.clicks} == {"background"}
-    mask = Session(Ensemble.load(MODEL, "cpu", folds=["0"]), case).predict(mirroring=False).mask
+    mask = Session(Ensemble.load(MODEL, "cpu", folds=["0"]), case).predict().mask
     assert np.count_nonzero(mask) * np.prod(case.geometry.spacing) / 1000 < 30  # ml
 
 
+@pytest.mark.slow
 def test_a_real_time_limit_is_kept(tmp_path: Path) -> None:
-    """All networks with all mirrorings would take far longer on two cores; passes are left out instead."""
+    """All networks with all mirrorings would take far longer on two cores; passes are left out instead.
+
+    Meanwhile the log says how far it is.
+    """
     limit = 30.0
-    places = ["--input", CASES / "psma", "--output", tmp_path, "--model", MODEL]
+    places = ["--input", CASES / "psma", "--output", tmp_path, "--model", MODEL, "--mirroring", "all"]
     start = time.monotonic()
     done = process(*places, "--device", "cpu", "--time-limit", limit)
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - start < limit
+    assert "WARNING time limit: the result holds" in done.stderr
+    assert " forward passes, 10 s so far" in done.stderr
     case = Case.read(CASES / "psma")
     mask = read_mask(Path(done.stdout.strip()), case.geometry)
     truth = read_mask(CASES / "psma" / TRUTH_FILE, case.geometry)
