@@ -60,9 +60,9 @@ def plan_passes(mirror_axes: Sequence[Axes], settings: InferenceSettings) -> lis
     return [each for each in passes if each.everywhere] + [each for each in passes if not each.everywhere]
 
 
-def first_networks(count: int) -> tuple[int, ...]:
-    """The places of the networks that see every tile: evenly spread, as a folder of several trainings has them."""
-    taken = min(count, FIRST_NETWORKS)
+def first_networks(count: int, wanted: int = FIRST_NETWORKS) -> tuple[int, ...]:
+    """The places of the networks that see every tile: evenly spread, so that each training of a folder has its share."""
+    taken = min(count, wanted)
     return tuple(place * count // taken for place in range(taken))
 
 

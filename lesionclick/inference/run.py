@@ -20,7 +20,7 @@ from lesionclick.log import Progress
 
 logger = logging.getLogger(__name__)
 
-QUIET_PROBABILITY = 0.1
+QUIET_PROBABILITY = 0.05
 """A tile is quiet where the passes that every tile gets see no lesion more likely than this where it is dominant."""
 
 

@@ -64,6 +64,7 @@ class Session:
         case: what is segmented.
         settings: where networks look, how many of them, and mirrored how often.
         history: the clicks to go by, at first the case's own.
+        grid: the networks', on which the case's images are seen.
     """
 
     def __init__(
@@ -91,10 +92,10 @@ class Session:
         self._lock = threading.Lock()
         with stage("preprocessing"):
             image = np.stack([case.ct_zyx, case.pet_zyx])
-            self._image, self._grid = ensemble.model.preprocessing.to_network(image, case.geometry.spacing_zyx)
+            self._image, self.grid = ensemble.model.preprocessing.to_network(image, case.geometry.spacing_zyx)
             self._body: np.ndarray | None = None
             if settings.field_of_view == FieldOfView.body:
-                self._body = find_body(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx, self._grid)
+                self._body = find_body(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx, self.grid)
 
     def predict(
         self,
@@ -143,16 +144,16 @@ class Session:
             return self._image
         maps = []
         for label in ("tumor", "background"):
-            points = to_network_grid((click for click in clicks if click.label == label), self._grid)
-            maps.append(self.ensemble.model.encoding.encode(points, self._grid.shape))
+            points = to_network_grid((click for click in clicks if click.label == label), self.grid)
+            maps.append(self.ensemble.model.encoding.encode(points, self.grid.shape))
         return np.concatenate([self._image, np.stack(maps)])
 
     def region(self, clicks: Iterable[Click]) -> Region | None:
         """Where the networks look for these clicks, on their grid; None for everywhere."""
         if self._body is None:
             return None
-        points = to_network_grid(clicks, self._grid)
-        return region_to_see(self._body, points, self.ensemble.model.patch, self._grid.spacing)
+        points = to_network_grid(clicks, self.grid)
+        return region_to_see(self._body, points, self.ensemble.model.patch, self.grid.spacing)
 
     def _to_prediction(self, logit: np.ndarray) -> Prediction:
-        return Prediction(self.ensemble.model.preprocessing.to_image(logit, self._grid))
+        return Prediction(self.ensemble.model.preprocessing.to_image(logit, self.grid))
