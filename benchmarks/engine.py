@@ -33,7 +33,7 @@ from benchmarks.stock_checkpoints import write_checkpoints
 from lesionclick.case.case import Case, mask_path
 from lesionclick.case.images import read_mask
 from lesionclick.inference.body import TISSUE_HU
-from lesionclick.inference.settings import InferenceSettings, Mirroring, Networks
+from lesionclick.inference.settings import DEFAULT_SETTINGS, Mirroring, Networks
 from lesionclick.model.folder import ModelFolder
 from lesionclick.model.pack import pack
 from lesionclick.testing import make_plans, write_model
@@ -174,7 +174,6 @@ def prepare(scratch: Path, options: argparse.Namespace) -> Bench:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints Markdown."""
-    defaults = InferenceSettings()
     parser = argparse.ArgumentParser(prog="benchmarks.engine", description="process.py against stock nnU-Net")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model", type=Path, default=ROOT / "resources" / "model", help="default: the bundled one")
@@ -183,8 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--spacing", type=float, nargs=3, help="of the phantom, mm, z y x; default: the model's")
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
     parser.add_argument("--folds", nargs="+", help="networks to take; default: all")
-    parser.add_argument("--mirroring", choices=[*Mirroring], default=defaults.mirroring, help="of our side")
-    parser.add_argument("--networks", choices=[*Networks], default=defaults.networks, help="of our side")
+    parser.add_argument("--mirroring", choices=[*Mirroring], default=DEFAULT_SETTINGS.mirroring, help="of our side")
+    parser.add_argument("--networks", choices=[*Networks], default=DEFAULT_SETTINGS.networks, help="of our side")
     parser.add_argument("--levers", action="store_true", help="also what each lever brings alone")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)

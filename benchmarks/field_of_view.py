@@ -22,7 +22,7 @@ from benchmarks.launch import ROOT
 from benchmarks.masks import dice
 from lesionclick import Ensemble, InferenceSettings, Session
 from lesionclick.case.dataset import Dataset
-from lesionclick.inference.settings import FieldOfView, Mirroring, Networks
+from lesionclick.inference.settings import DEFAULT_SETTINGS, FieldOfView, Mirroring, Networks
 from lesionclick.inference.tile_sums import OUTSIDE_LOGIT
 from lesionclick.inference.tiles import TileGrid
 
@@ -60,7 +60,7 @@ def measure(dataset: Dataset, name: str, ensemble: Ensemble, mirroring: Mirrorin
         session = Session(ensemble, labelled.case, InferenceSettings(view, mirroring, networks), tile_cache_bytes=0)
         found.append(session.predict(clicks))
         seconds.append(time.perf_counter() - start)
-        grid = TileGrid(session.network_input(clicks).shape[1:], ensemble.model.patch)
+        grid = TileGrid(session.grid.shape, ensemble.model.patch)
         counts.append(len(grid.place(session.region(clicks))))
     full, body = found
     seen = body.logit_zyx != OUTSIDE_LOGIT
@@ -104,13 +104,12 @@ def _mean(values: Sequence[float]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints Markdown."""
-    defaults = InferenceSettings()
     parser = argparse.ArgumentParser(prog="benchmarks.field_of_view", description="--field-of-view body against full")
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--model", type=Path, default=ROOT / "resources" / "model", help="default: the bundled one")
     parser.add_argument("--folds", nargs="+", help="networks to take; default: all")
-    parser.add_argument("--mirroring", choices=[*Mirroring], default=defaults.mirroring)
-    parser.add_argument("--networks", choices=[*Networks], default=defaults.networks)
+    parser.add_argument("--mirroring", choices=[*Mirroring], default=DEFAULT_SETTINGS.mirroring)
+    parser.add_argument("--networks", choices=[*Networks], default=DEFAULT_SETTINGS.networks)
     parser.add_argument("--count", type=int, help="of cases, the first ones; default: all")
     options = parser.parse_args(arguments)
     mirroring, networks = Mirroring(options.mirroring), Networks(options.networks)

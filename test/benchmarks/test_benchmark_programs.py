@@ -1,7 +1,6 @@
 """Every benchmark runs, at sizes that take seconds; what it measures there means nothing."""
 
 import importlib
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -34,6 +33,14 @@ def benchmark(capsys: pytest.CaptureFixture[str]) -> Benchmark:
     return run
 
 
+@pytest.fixture
+def dataset(case_folder: Path, tmp_path: Path) -> Path:
+    """A dataset of one case that is all lesion."""
+    case = Case.read(case_folder)
+    case.write(tmp_path / "dataset" / "case", lesion_zyx=np.ones(case.ct_zyx.shape, dtype=np.uint8))
+    return tmp_path / "dataset"
+
+
 def column(rows: Sequence[Sequence[str]], place: int) -> list[str]:
     return [row[place] for row in rows]
 
@@ -44,6 +51,13 @@ def test_help_names_the_program(name: str, capsys: pytest.CaptureFixture[str]) -
         importlib.import_module(f"benchmarks.{name}").main(["--help"])
     assert stopped.value.code == 0
     assert capsys.readouterr().out.startswith(f"usage: benchmarks.{name} ")
+
+
+def test_adaptive_networks(benchmark: Benchmark, dataset: Path, model_folder: Path) -> None:
+    options = ("--counts", 1, 2, "--probabilities", 0.01, "--click-counts", 0, 1)
+    rows = benchmark("adaptive_networks", dataset, "--model", model_folder, *options)
+    assert column(rows, 0) == ["1", "2"] * 2
+    assert column(rows, 6)[1] == column(rows, 6)[3] == "1.0000"  # both networks over every tile
 
 
 def test_click_drawing(benchmark: Benchmark) -> None:
@@ -68,11 +82,8 @@ def test_engine(benchmark: Benchmark, case_folder: Path, model_folder: Path) -> 
     assert float(rows[9][1]) > 0.99
 
 
-def test_field_of_view(benchmark: Benchmark, case_folder: Path, model_folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(case_folder, tmp_path / "dataset" / "case")
-    case = Case.read(case_folder)
-    case.write(tmp_path / "dataset" / "case", lesion_zyx=np.ones(case.ct_zyx.shape, dtype=np.uint8))
-    rows = benchmark("field_of_view", tmp_path / "dataset", "--model", model_folder, "--networks", "all")
+def test_field_of_view(benchmark: Benchmark, dataset: Path, model_folder: Path) -> None:
+    rows = benchmark("field_of_view", dataset, "--model", model_folder, "--networks", "all")
     assert column(rows, 0) == ["case", "all"]
     assert column(rows, 4) == ["1.0000"] * 2  # too small for a body to be found in it
 

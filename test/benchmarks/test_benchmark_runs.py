@@ -46,6 +46,7 @@ def test_process_is_measured_stage_by_stage(case_folder: Path, model_folder: Pat
     assert 0.1 < run.figures["memory"] < 3
 
 
+@pytest.mark.slow
 def test_stock_is_measured_stage_by_stage(case_folder: Path, model_folder: Path, tmp_path: Path) -> None:
     folder = write_checkpoints(ModelFolder.read(model_folder), tmp_path / "stock", stock=True)
     run = run_stock(case_folder, folder, tmp_path / "mask.mha", "cpu", mirroring=False)

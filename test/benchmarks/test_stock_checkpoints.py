@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import SimpleITK as sitk
 
 from benchmarks.masks import dice
@@ -8,17 +9,18 @@ from benchmarks.processes import stock
 from benchmarks.runs import STAGES
 from benchmarks.stock_checkpoints import write_checkpoints
 from lesionclick import Case, Ensemble, InferenceSettings, Session
-from lesionclick.inference.settings import FieldOfView, Mirroring
+from lesionclick.inference.settings import FieldOfView, Mirroring, Networks
 from lesionclick.model.folder import ModelFolder
 
 
+@pytest.mark.slow
 def test_stock_folder_predicts_the_same(case_folder: Path, model_folder: Path, tmp_path: Path) -> None:
     folder = write_checkpoints(ModelFolder.read(model_folder), tmp_path / "stock", stock=True)
     figures = stock.run(case_folder, folder, tmp_path / "stock.mha", "cpu", True, 0.0)
     assert {*STAGES, "total", "memory"} <= figures.keys()
 
     ensemble = Ensemble.load(model_folder, "cpu", backend="torch", precision="float32")
-    settings = InferenceSettings(FieldOfView.full, Mirroring.all)
+    settings = InferenceSettings(FieldOfView.full, Mirroring.all, Networks.all)
     ours = Session(ensemble, Case.read(case_folder), settings).predict().mask
     theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "stock.mha")))
     assert 0.1 < ours.mean() < 0.9
