@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers_model import output_of_noise
 
 from lesionclick import testing
 from lesionclick.model.folder import ModelFolder
@@ -20,6 +21,6 @@ def test_weights_are_those_of_their_seed(tmp_path: Path) -> None:
     plans = testing.make_plans()
     folders = [testing.write_model(tmp_path / str(index), plans, seed=seed) for index, seed in enumerate((0, 0, 1))]
     networks = [model.load(model.folds[0]) for model in map(ModelFolder.read, folders)]
-    first, same, other = (testing.output_of_noise(network, 4, (16, 16, 16)) for network in networks)
+    first, same, other = (output_of_noise(network, 4, (16, 16, 16)) for network in networks)
     assert first.equal(same)
     assert not first.equal(other)

@@ -4,32 +4,22 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from conftest import body, image_from
+from helpers_case import CLICKS, GEOMETRY, SHAPE, make_lesions, write_labelled_case
 
-from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click, write_clicks
 from lesionclick.case.dataset import Dataset, tracer_of
-from lesionclick.case.geometry import Geometry
 from lesionclick.errors import CaseError
 
-SHAPE = (14, 15, 16)
-SPACING = (1.0, 1.0, 2.0)
-CLICKS = (Click(5, 4, 3, "tumor"), Click(0, 0, 0, "background"))
-
-
-def lesions() -> np.ndarray:
-    lesion = np.zeros(SHAPE, dtype=np.uint8)
-    lesion[3:7, 4:8, 5:9] = lesion[12, 12, 12] = 1
-    return lesion
+SPACING = GEOMETRY.spacing
 
 
 def write_container(folder: Path) -> None:
-    ct, pet = body(SHAPE)
-    Case("uuid", ct, pet, Geometry.of(image_from(ct, SPACING)), CLICKS).write(folder, lesion_zyx=lesions())
+    write_labelled_case(folder, make_lesions())
 
 
 def write_nnunet(folder: Path, name: str) -> None:
     ct, pet = body(SHAPE)
-    images = {f"imagesTr/{name}_0000": ct, f"imagesTr/{name}_0001": pet, f"labelsTr/{name}": lesions()}
+    images = {f"imagesTr/{name}_0000": ct, f"imagesTr/{name}_0001": pet, f"labelsTr/{name}": make_lesions()}
     for place, image in images.items():
         path = folder / f"{place}.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +47,7 @@ def test_both_layouts_give_the_same_case(tmp_path: Path) -> None:
     write_clicks(CLICKS, tmp_path / "nnunet" / "clicks" / "a_clicks.json")
     first, second = (Dataset.find(tmp_path / layout).read("a") for layout in ("container", "nnunet"))
     for found in (first, second):
-        np.testing.assert_array_equal(found.lesion_zyx, lesions())
+        np.testing.assert_array_equal(found.lesion_zyx, make_lesions())
         assert found.has_click_file
         assert found.case.clicks == CLICKS
         assert found.case.name == "a"  # not the name of the files
@@ -67,9 +57,9 @@ def test_both_layouts_give_the_same_case(tmp_path: Path) -> None:
 
 def test_lesions_are_the_first_channel_of_a_label(tmp_path: Path) -> None:
     write_nnunet(tmp_path, "a")
-    channels = [image_from(channel, SPACING) for channel in (lesions(), lesions() * 5)]
+    channels = [image_from(channel, SPACING) for channel in (make_lesions(), make_lesions() * 5)]
     sitk.WriteImage(sitk.JoinSeries(channels), str(tmp_path / "labelsTr" / "a.nii.gz"))
-    np.testing.assert_array_equal(Dataset.find(tmp_path).read("a").lesion_zyx, lesions())
+    np.testing.assert_array_equal(Dataset.find(tmp_path).read("a").lesion_zyx, make_lesions())
 
 
 def test_clicks_are_those_of_the_file_where_there_is_one(tmp_path: Path) -> None:
@@ -94,11 +84,11 @@ def break_case(kind: str, folder: Path) -> None:
     if kind == "no truth":
         truth.unlink()
     elif kind == "another size":
-        sitk.WriteImage(image_from(lesions()[1:], SPACING), str(truth))
+        sitk.WriteImage(image_from(make_lesions()[1:], SPACING), str(truth))
     elif kind == "another grid":
-        sitk.WriteImage(image_from(lesions(), (1, 1, 1)), str(truth))
+        sitk.WriteImage(image_from(make_lesions(), (1, 1, 1)), str(truth))
     elif kind == "other values":
-        sitk.WriteImage(image_from(lesions() * 2, SPACING), str(truth))
+        sitk.WriteImage(image_from(make_lesions() * 2, SPACING), str(truth))
     elif kind == "PET of another size":
         sitk.WriteImage(image_from(body(SHAPE)[1][1:], SPACING), str(folder / "images" / "pet" / "uuid.mha"))
     else:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import typer
 from conftest import body, image_from
+from helpers_evaluation import make_table
 
 from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click
@@ -15,7 +16,6 @@ from lesionclick.case.geometry import Geometry
 from lesionclick.cli.evaluate import parse_numbers
 from lesionclick.cli.main import main
 from lesionclick.evaluation.comparison import compare
-from lesionclick.evaluation.table import CaseScore, Table
 
 Command = Callable[..., tuple[object, str, str]]
 
@@ -110,8 +110,7 @@ def test_exit_codes_say_whether_some_cases_or_all_failed(evaluate: Command, tmp_
 
 
 def write_results(folder: Path) -> str:
-    rows = [CaseScore("x", "fdg", step, "official", step, step, 0.5, 2.0, 4.0, 1, 0, 0, 1.0) for step in (0, 1)]
-    Table("clicks", tuple(rows)).write(folder / "cases.csv")
+    make_table({"x": 0.5}, (0, 1)).write(folder / "cases.csv")
     return str(folder)
 
 

@@ -7,11 +7,7 @@ pytest.importorskip("pydicom")
 pytest.importorskip("highdicom")
 
 import pydicom
-
-from lesionclick.dicom.segmentation import choose_segments, read_lesions
-from lesionclick.dicom.series import choose_series, find_series
-from lesionclick.dicom.suv import read_suv
-from lesionclick.dicom.testing import (
+from helpers_dicom import (
     CT_ORIGIN,
     CT_SHAPE,
     CT_SPACING,
@@ -20,6 +16,10 @@ from lesionclick.dicom.testing import (
     PET_SPACING,
     SyntheticStudy,
 )
+
+from lesionclick.dicom.segmentation import choose_segments, read_lesions
+from lesionclick.dicom.series import choose_series, find_series
+from lesionclick.dicom.suv import read_suv
 from lesionclick.dicom.volume import SeriesVolume, read_ct
 from lesionclick.errors import CaseError
 

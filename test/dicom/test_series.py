@@ -6,10 +6,10 @@ import pytest
 pytest.importorskip("pydicom")
 pytest.importorskip("highdicom")
 
+from helpers_dicom import CT_ORIGIN, CT_SHAPE, CT_SPACING, PET_SHAPE, SyntheticStudy
 from pydicom.uid import CTImageStorage
 
 from lesionclick.dicom.series import choose_series, find_series
-from lesionclick.dicom.testing import CT_ORIGIN, CT_SHAPE, CT_SPACING, PET_SHAPE, SyntheticStudy
 from lesionclick.errors import CaseError
 
 

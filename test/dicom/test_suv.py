@@ -9,11 +9,11 @@ import SimpleITK as sitk
 pytest.importorskip("pydicom")
 pytest.importorskip("highdicom")
 
+from helpers_dicom import DOSE, HALF_LIFE, PET_SHAPE, WEIGHT, SyntheticStudy
 from pydicom.dataset import Dataset
 
 from lesionclick.dicom.series import choose_series, find_series
 from lesionclick.dicom.suv import read_suv
-from lesionclick.dicom.testing import DOSE, HALF_LIFE, PET_SHAPE, WEIGHT, SyntheticStudy
 from lesionclick.errors import CaseError
 
 

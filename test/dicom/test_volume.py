@@ -9,10 +9,10 @@ pytest.importorskip("pydicom")
 pytest.importorskip("highdicom")
 
 import pydicom
+from helpers_dicom import PET_ORIGIN, PET_SHAPE, PET_SPACING, SyntheticStudy
 from pydicom.dataset import Dataset
 
 from lesionclick.dicom.series import choose_series, find_series
-from lesionclick.dicom.testing import PET_ORIGIN, PET_SHAPE, PET_SPACING, SyntheticStudy
 from lesionclick.dicom.volume import SeriesVolume, read_ct, read_volume, require_frame_of_reference
 from lesionclick.errors import CaseError
 

@@ -1,26 +1,18 @@
 import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from helpers_evaluation import make_table
 
 from lesionclick.errors import CaseError
 from lesionclick.evaluation.comparison import compare
-from lesionclick.evaluation.table import CaseScore, Table
-
-STEPS = (0, 3, 7, 10)
 
 
-def write(folder: Path, dice: dict[str, float], steps: Sequence[int] = STEPS, step_name: str = "clicks") -> Path:
-    """Results in which every case gains 0.01 Dice a step's number."""
-    rows = [
-        CaseScore(case, "fdg", step, "official", step, step, start + step / 100, 2.0, 4.0, 1, 0, 0, 1.0)
-        for case, start in dice.items()
-        for step in steps
-    ]
-    folder.mkdir(parents=True)
-    Table(step_name, tuple(rows)).write(folder / "cases.csv")
+def write(folder: Path, *table: Any, **named: Any) -> Path:
+    """A folder with the results of `make_table`."""
+    make_table(*table, **named).write(folder / "cases.csv")
     return folder
 
 

@@ -4,19 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers_evaluation import make_table
 
 from lesionclick.errors import CaseError
-from lesionclick.evaluation.table import CaseScore, Table, step_span
-
-
-def make_table(dice: dict[str, float], steps: Sequence[int] = (0, 3, 7, 10), step_name: str = "clicks") -> Table:
-    """Every case gains 0.01 Dice for each click or round."""
-    rows = [
-        CaseScore(case, "fdg", step, "official", step, step, start + step / 100, 2.0, 4.0, 1, 0, 0, 1.0)
-        for case, start in dice.items()
-        for step in steps
-    ]
-    return Table(step_name, tuple(rows))
+from lesionclick.evaluation.table import Table, step_span
 
 
 def test_cases_steps_and_curves() -> None:

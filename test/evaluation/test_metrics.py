@@ -8,7 +8,6 @@ import pytest
 import SimpleITK as sitk
 from conftest import GOLDEN
 
-from lesionclick.case.lesions import label_lesions
 from lesionclick.evaluation.metrics import Detection, auc, score_mask
 
 EXPECTED = json.loads((GOLDEN / "metrics" / "expected.json").read_text())
@@ -51,12 +50,6 @@ def test_one_voxel_that_touches_saves_a_whole_lesion() -> None:
     assert found.false_positive_ml == pytest.approx(0.01)
     assert found.detection == Detection(0, 2, 2)  # 1 of 29 voxels is too little to find a lesion
     assert found.dice == pytest.approx(2 * 1 / (35 + 4))
-
-
-def test_neighbors_over_an_edge_belong_together_and_over_a_corner_do_not() -> None:
-    mask = np.zeros((4, 4, 4), dtype=np.uint8)
-    mask[0, 0, 0] = mask[0, 1, 1] = mask[1, 2, 2] = 1
-    assert label_lesions(mask)[1] == 2
 
 
 def test_shapes_must_agree() -> None:

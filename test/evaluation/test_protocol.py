@@ -3,26 +3,13 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from conftest import body
+from helpers_case import CLICKS, SHAPE, make_labelled_case
 
-from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click
-from lesionclick.case.dataset import LabelledCase
-from lesionclick.case.geometry import Geometry
 from lesionclick.evaluation.protocol import EvaluationProtocol
 from lesionclick.simulation.interaction import Scribble
 from lesionclick.simulation.official_clicks import simulate_official
 from lesionclick.simulation.readers import CorrectiveReader, Reader, ScribbleReader, Situation
-
-SHAPE = (14, 15, 16)
-CLICKS = (Click(5, 4, 3, "tumor"), Click(0, 0, 0, "background"))
-GEOMETRY = Geometry(SHAPE[::-1], (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
-
-
-def labelled_case(name: str = "a", clicks: tuple[Click, ...] | None = None) -> LabelledCase:
-    lesion = np.zeros(SHAPE, dtype=np.uint8)
-    lesion[3:7, 4:8, 5:9] = 1
-    return LabelledCase(Case(name, *body(SHAPE), GEOMETRY, clicks or ()), lesion, clicks is not None)
 
 
 def count(clicks: tuple[Click, ...], label: str) -> int:
@@ -31,7 +18,7 @@ def count(clicks: tuple[Click, ...], label: str) -> int:
 
 def test_official_clicks_are_simulated_where_a_case_has_no_file_of_them() -> None:
     protocol = EvaluationProtocol((0, 3))
-    bare = labelled_case()
+    bare = make_labelled_case()
     found = protocol.with_clicks(bare)
     assert found.case.clicks == simulate_official(bare.case.pet_zyx, bare.lesion_zyx)
     assert (count(found.case.clicks, "tumor"), protocol.source(found)) == (10, "simulated")
@@ -45,7 +32,7 @@ def test_official_clicks_are_simulated_where_a_case_has_no_file_of_them() -> Non
 @pytest.mark.parametrize("clicks", [CLICKS, ()])
 def test_the_clicks_of_a_file_stay_as_they_are(clicks: tuple[Click, ...]) -> None:
     protocol = EvaluationProtocol((0, 3))
-    given = labelled_case(clicks=clicks)
+    given = make_labelled_case(clicks=clicks)
     assert protocol.with_clicks(given) is given
     assert protocol.source(given) == "official"
 
@@ -53,7 +40,7 @@ def test_the_clicks_of_a_file_stay_as_they_are(clicks: tuple[Click, ...]) -> Non
 @pytest.mark.parametrize("reader", [CorrectiveReader(), ScribbleReader()])
 def test_corrections_need_no_official_clicks(reader: Reader) -> None:
     protocol = EvaluationProtocol((0, 1), reader)
-    bare = labelled_case()
+    bare = make_labelled_case()
     assert protocol.with_clicks(bare) is bare
     assert protocol.source(bare) == reader.interaction
     assert protocol.step_name == "round"
@@ -76,6 +63,6 @@ def test_a_reader_makes_the_same_choices_each_time_and_others_for_each_case_step
         (protocol, "b", 1),
         (dataclasses.replace(protocol, seed=1), "a", 1),
     ):
-        asked.next_clicks(labelled_case(name), step, (), np.zeros(SHAPE, dtype=np.uint8))
+        asked.next_clicks(make_labelled_case(name), step, (), np.zeros(SHAPE, dtype=np.uint8))
     assert Recorder.seen[0] == Recorder.seen[1]
     assert len(set(Recorder.seen)) == 4

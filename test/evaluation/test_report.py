@@ -2,27 +2,19 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
-from conftest import body
+from helpers_case import CLICKS, GEOMETRY, make_lesions, write_labelled_case
+from helpers_evaluation import make_score
 
-from lesionclick.case.case import Case
-from lesionclick.case.clicks import Click
 from lesionclick.case.dataset import Dataset
-from lesionclick.case.geometry import Geometry
 from lesionclick.evaluation.report import worst_cases, write_report
 from lesionclick.evaluation.results import open_results
 from lesionclick.evaluation.table import CaseScore, Table
 
-SHAPE = (8, 9, 10)
-GEOMETRY = Geometry(SHAPE[::-1], (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
-CLICKS = (Click(5, 4, 3, "tumor"), Click(0, 0, 0, "background"))
 
-
-def scores(case: str, dice: float, false_positive_ml: float = 0.0, step_name: str = "clicks") -> list[CaseScore]:
-    return [
-        CaseScore(case, "fdg", step, "official", step, step, last, false_positive_ml, 0.0, 1, 0, 0, last)
-        for step, last in ((0, 0.0 if dice == dice else dice), (1, dice))
-    ]
+def scores(case: str, dice: float, false_positive_ml: float = 0.0) -> list[CaseScore]:
+    """Dice at the last step; before it was 0."""
+    steps = enumerate((0 * dice, dice))
+    return [make_score(case, step, each, false_positive_ml=false_positive_ml) for step, each in steps]
 
 
 def test_worst_cases_are_those_of_least_dice_at_the_last_step_and_without_lesions_of_most_false_volume() -> None:
@@ -35,10 +27,9 @@ def test_worst_cases_are_those_of_least_dice_at_the_last_step_and_without_lesion
 
 def test_tables_and_figures_are_made_from_the_complete_cases(tmp_path: Path) -> None:
     names = ("a", "b", "fails")
-    mask = np.zeros(SHAPE, dtype=np.uint8)
-    mask[2:4, 3:5, 4:6] = 1
+    mask = make_lesions()
     for name in names:
-        Case("uuid", *body(SHAPE), GEOMETRY).write(tmp_path / "cases" / name, lesion_zyx=mask)
+        write_labelled_case(tmp_path / "cases" / name, mask)
     settings = {"model": "tiny", "dataset": "cases"}
     results = open_results(tmp_path / "out", settings, "clicks", (0, 1))
     for name, dice in (("b", 0.5), ("a", 0.25)):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers_evaluation import make_table
 
 from lesionclick.case.clicks import Click
 from lesionclick.case.geometry import Geometry
@@ -18,7 +19,7 @@ CLICKS = (Click(3, 2, 1, "tumor"), Click(0, 0, 0, "background"))
 
 
 def scores(case: str, steps: Sequence[int] = (0, 3)) -> list[CaseScore]:
-    return [CaseScore(case, "fdg", step, "official", step, step, 0.5, 2.0, 4.0, 1, 0, 0, 1.0) for step in steps]
+    return list(make_table({case: 0.5}, steps).rows)
 
 
 def begin(folder: Path, **other: Any) -> Results:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers_case import CLICKS, make_lesions, write_dataset, write_labelled_case
 
 from lesionclick.case.clicks import Click
 from lesionclick.case.dataset import Dataset
@@ -13,7 +14,6 @@ from lesionclick.errors import CaseError
 from lesionclick.evaluation import figures
 from lesionclick.evaluation.protocol import EvaluationProtocol
 from lesionclick.evaluation.runner import evaluate_case, evaluate_dataset
-from lesionclick.evaluation.testing import CLICKS, make_lesions, write_dataset, write_labelled_case
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.session.session import Prediction, Session
 from lesionclick.simulation.interaction import Scribble

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
+from helpers_case import make_lesions, write_dataset, write_labelled_case
 
 from lesionclick.case.dataset import Dataset
 from lesionclick.errors import CaseError, ModelError
@@ -15,7 +16,6 @@ from lesionclick.evaluation import figures
 from lesionclick.evaluation.protocol import EvaluationProtocol
 from lesionclick.evaluation.runner import evaluate_dataset
 from lesionclick.evaluation.table import Table
-from lesionclick.evaluation.testing import make_lesions, write_dataset, write_labelled_case
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.session.session import Session
 from lesionclick.simulation.readers import ScribbleReader

@@ -1,15 +1,16 @@
 import math
 
 import pytest
+from helpers_evaluation import make_score
 
 from lesionclick.evaluation.summary import split_by_tracer, summarize, to_json, to_markdown
-from lesionclick.evaluation.table import CaseScore, Table
+from lesionclick.evaluation.table import Table
 
 
 def make_table(*cases: tuple[str, float], steps: tuple[int, ...] = (0, 1)) -> Table:
     """Pairs of a tracer and Dice."""
     rows = [
-        CaseScore(str(index), tracer, step, "official", step, step, dice, 2.0, 4.0, 1, 0, 0, 1.0)
+        make_score(str(index), step, dice, tracer=tracer)
         for index, (tracer, dice) in enumerate(cases)
         for step in steps
     ]

@@ -1,13 +1,13 @@
 from pathlib import Path
 
 import pytest
+from helpers_model import edit_json, flip_bit
 from safetensors.torch import load_file
 
 from lesionclick.errors import ModelError
 from lesionclick.model.check import describe, fingerprint, verify
 from lesionclick.model.folder import ModelFolder
 from lesionclick.model.pack import pack
-from lesionclick.testing import edit_json, flip_bit
 
 
 def test_check_prints_what_a_folder_is(model_folder: Path, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from helpers_model import edit_checkpoint
 
 from lesionclick.errors import ModelError
 from lesionclick.model.checkpoint import read_checkpoint
-from lesionclick.testing import edit_checkpoint
 
 
 def test_checkpoint_written_with_numpy_1_is_read(own_model_folder: Path) -> None:

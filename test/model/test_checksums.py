@@ -3,11 +3,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from helpers_model import flip_bit
 
 from lesionclick.errors import ModelError
 from lesionclick.model.folder import ModelFolder
 from lesionclick.model.pack import pack
-from lesionclick.testing import flip_bit
 
 PACKED = "fold_0/weights.safetensors"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers_model import edit_checkpoint, edit_json, output_of_noise
 from safetensors.torch import load_file, save_file
 
 from lesionclick.errors import ModelError
@@ -13,7 +14,7 @@ from lesionclick.model.checksums import write_checksums
 from lesionclick.model.encoding import EDTEncoding
 from lesionclick.model.folder import ModelFolder
 from lesionclick.model.pack import pack
-from lesionclick.testing import edit_checkpoint, edit_json, make_plans, output_of_noise, write_model
+from lesionclick.testing import make_plans, write_model
 
 
 def test_reads_what_a_folder_says(model_folder: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers_model import edit_checkpoint, output_of_noise
 from safetensors.torch import load_file
 
 from lesionclick.errors import ModelError
@@ -12,7 +13,7 @@ from lesionclick.model.encoding import GaussianEncoding
 from lesionclick.model.folder import ModelFolder
 from lesionclick.model.pack import pack
 from lesionclick.model.unet import parameter_shapes
-from lesionclick.testing import edit_checkpoint, make_plans, output_of_noise, write_model
+from lesionclick.testing import make_plans, write_model
 
 CHECKPOINT = "fold_0/checkpoint_final.pth"
 

@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 import torch
+from helpers_model import output_of_noise
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from lesionclick.model.folder import ModelFolder
 from lesionclick.model.unet import build_network, parameter_shapes, total_stride
-from lesionclick.testing import make_plans, output_of_noise
+from lesionclick.testing import make_plans
 
 ARCHITECTURE = make_plans()["configurations"]["3d_fullres"]["architecture"]
 

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from helpers_simulation import check_clicks, make_ball, make_random_case
 from scipy import ndimage, stats
 
 from lesionclick.case.clicks import Click
@@ -10,7 +11,6 @@ from lesionclick.simulation.official_clicks import (
     challenge_tumor_clicks,
     simulate_official,
 )
-from lesionclick.simulation.testing import check_clicks, make_ball, make_random_case
 
 NEIGHBORS_26 = np.ones((3, 3, 3))
 SIGNIFICANCE = 0.001  # the seeds are fixed, so a test that passes once passes always

@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
+from helpers_case import SHAPE, make_labelled_case, make_lesions
 
-from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click
-from lesionclick.case.dataset import LabelledCase
-from lesionclick.case.geometry import Geometry
 from lesionclick.simulation.interaction import Interaction, Scribble
 from lesionclick.simulation.readers import (
     CorrectiveReader,
@@ -16,26 +14,18 @@ from lesionclick.simulation.readers import (
     make_reader,
 )
 
-SHAPE = (10, 11, 12)
 CLICKS = (
     *(Click(index, 0, 0, "tumor") for index in range(4)),
     *(Click(index, 1, 0, "background") for index in range(2)),
 )
-GEOMETRY = Geometry(SHAPE[::-1], (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
-
-
-def labelled_case() -> LabelledCase:
-    """A lesion of 3 x 3 x 7 voxels."""
-    lesion = np.zeros(SHAPE, dtype=np.uint8)
-    lesion[3:6, 4:7, 2:9] = 1
-    image = np.ones(SHAPE, dtype=np.float32)
-    return LabelledCase(Case("a", image, image, GEOMETRY, CLICKS), lesion, has_click_file=True)
 
 
 def ask(
     reader: Reader, step: int, clicks: tuple[Click, ...] = (), mask: np.ndarray | None = None, seed: int = 0
 ) -> tuple[Click, ...]:
-    return reader.next_clicks(Situation(labelled_case(), step, clicks, mask, np.random.default_rng(seed)))
+    return reader.next_clicks(
+        Situation(make_labelled_case(clicks=CLICKS), step, clicks, mask, np.random.default_rng(seed))
+    )
 
 
 def test_first_clicks_are_so_many_of_each_label() -> None:
@@ -53,7 +43,7 @@ def test_official_reader_goes_by_the_clicks_of_the_case_alone() -> None:
 
 @pytest.mark.parametrize("reader", [CorrectiveReader(), *(ScribbleReader(scribble) for scribble in Scribble)])
 def test_corrections_are_added_to_the_clicks_so_far(reader: Reader) -> None:
-    truth = labelled_case().lesion_zyx
+    truth = make_lesions()
     assert ask(reader, 0) == ()
     first = ask(reader, 1, (), np.zeros_like(truth))
     assert {click.label for click in first} == {"tumor"}

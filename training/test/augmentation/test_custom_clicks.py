@@ -2,9 +2,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from helpers_simulation import check_clicks, make_ball, make_random_case
 from scipy import ndimage, stats
 
-from lesionclick.simulation.testing import check_clicks, make_ball, make_random_case
 from lesionclick_training.augmentation.custom_clicks import custom_background_clicks, custom_tumor_clicks
 
 NEIGHBORS_26 = np.ones((3, 3, 3))

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from helpers_dicom import PET_SHAPE, PET_SPACING, SyntheticStudy
 from typer.testing import CliRunner
 
-from lesionclick.dicom.testing import PET_SHAPE, PET_SPACING, SyntheticStudy
 from lesionclick.errors import CaseError
 from lesionclick_training.cli.convert import convert_app
 from lesionclick_training.data.testing import (

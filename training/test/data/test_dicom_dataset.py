@@ -10,13 +10,7 @@ import SimpleITK as sitk
 pytest.importorskip("pydicom")
 pytest.importorskip("highdicom")
 
-from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
-from pydicom.uid import CTImageStorage, generate_uid
-
-from lesionclick.case.geometry import Geometry
-from lesionclick.dicom.series import choose_series, find_series
-from lesionclick.dicom.suv import read_suv
-from lesionclick.dicom.testing import (
+from helpers_dicom import (
     CT_ORIGIN,
     CT_SHAPE,
     CT_SPACING,
@@ -25,6 +19,12 @@ from lesionclick.dicom.testing import (
     PET_SPACING,
     SyntheticStudy,
 )
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+from pydicom.uid import CTImageStorage, generate_uid
+
+from lesionclick.case.geometry import Geometry
+from lesionclick.dicom.series import choose_series, find_series
+from lesionclick.dicom.suv import read_suv
 from lesionclick.errors import CaseError
 from lesionclick_training.data.dicom import convert_dicom
 from lesionclick_training.data.organs import write_organs

@@ -1,12 +1,13 @@
-"""Made-up datasets for tests of evaluation."""
+"""Cases with their truth, made up for tests."""
 
 from pathlib import Path
 
 import numpy as np
+from conftest import body
 
 from lesionclick.case.case import CLICKS_FILE, Case
 from lesionclick.case.clicks import Click
-from lesionclick.case.dataset import Dataset
+from lesionclick.case.dataset import Dataset, LabelledCase
 from lesionclick.case.geometry import Geometry
 
 SHAPE = (14, 15, 16)
@@ -23,12 +24,14 @@ def make_lesions() -> np.ndarray:
     return lesion_zyx
 
 
+def make_labelled_case(name: str = "a", clicks: tuple[Click, ...] | None = None, seed: int = 0) -> LabelledCase:
+    """A case of noise with lesions; None for one that came without a file of clicks."""
+    return LabelledCase(Case(name, *body(SHAPE, seed), GEOMETRY, clicks or ()), make_lesions(), clicks is not None)
+
+
 def write_labelled_case(folder: Path, lesion_zyx: np.ndarray, seed: int = 0) -> None:
     """Writes a case of noise with `CLICKS` and its truth into a folder, in Grand Challenge layout."""
-    generator = np.random.default_rng(seed)
-    ct_zyx = generator.uniform(-900, 900, SHAPE).astype(np.float32)
-    pet_zyx = generator.uniform(0.1, 20, SHAPE).astype(np.float32)
-    Case("uuid", ct_zyx, pet_zyx, GEOMETRY, CLICKS).write(folder, lesion_zyx=lesion_zyx)
+    make_labelled_case("uuid", CLICKS, seed).case.write(folder, lesion_zyx=lesion_zyx)
 
 
 def write_dataset(folder: Path) -> Dataset:
