@@ -1,10 +1,10 @@
 """Settings of a training that nnU-Net has no options for, from the environment and back."""
 
-import contextlib
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lesionclick.errors import LesionClickError
+from lesionclick_training.nnunet.environment import environment_of
 
 
 class Optimizer(StrEnum):
@@ -76,18 +77,10 @@ class TrainingSettings:
         values = {variable_of(field.name): getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: str(value) for name, value in values.items() if value is not None}
 
-    @contextlib.contextmanager
-    def exported(self) -> Iterator[None]:
-        """Puts the settings, and no others, into the environment of this process for as long as the block runs."""
-        names = [variable_of(field.name) for field in dataclasses.fields(self)]
-        before = {name: os.environ.pop(name) for name in names if name in os.environ}
-        os.environ.update(self.to_environment())
-        try:
-            yield
-        finally:
-            for name in names:
-                os.environ.pop(name, None)
-            os.environ.update(before)
+    def exported(self) -> AbstractContextManager[None]:
+        """Puts the settings, and no others, into the environment of this process for as long as a block runs."""
+        others = {variable_of(field.name): None for field in dataclasses.fields(self)}
+        return environment_of({**others, **self.to_environment()})
 
 
 def variable_of(field: str) -> str:

@@ -1,13 +1,13 @@
-"""Workspace: nnU-Net's folders under one root."""
+"""Workspace: nnU-Net's folders under one root, and what lies where in them."""
 
-import contextlib
 import os
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lesionclick.errors import CaseError
 from lesionclick_training import trainers
+from lesionclick_training.nnunet.environment import environment_of
 from lesionclick_training.nnunet.network_sizes import CONFIGURATION, PLANS, NetworkSize
 from lesionclick_training.nnunet.variants import Variant
 
@@ -62,26 +62,19 @@ class Workspace:
         """The folder that nnU-Net writes the results of a training to: a model folder, with a folder a fold."""
         return self.results / plans.parent.name / f"{variant.trainer_name}__{plans.stem}__{CONFIGURATION}"
 
-    @contextlib.contextmanager
-    def exported(self) -> Iterator[None]:
-        """Tells nnU-Net of the folders for as long as the block runs.
+    def exported(self) -> AbstractContextManager[None]:
+        """Tells nnU-Net of the folders, and of the trainers, for as long as a block runs.
 
         nnU-Net looks its environment up whenever it needs a path, and so do the processes that it starts.
         """
-        variables = {
-            "nnUNet_raw": str(self.raw.resolve()),
-            "nnUNet_preprocessed": str(self.preprocessed.resolve()),
-            "nnUNet_results": str(self.results.resolve()),
-            "nnUNet_extTrainer": os.pathsep.join(trainers.__path__),
-        }
-        before = {name: os.environ[name] for name in variables if name in os.environ}
-        os.environ.update(variables)
-        try:
-            yield
-        finally:
-            for name in variables:
-                os.environ.pop(name, None)
-            os.environ.update(before)
+        return environment_of(
+            {
+                "nnUNet_raw": str(self.raw.resolve()),
+                "nnUNet_preprocessed": str(self.preprocessed.resolve()),
+                "nnUNet_results": str(self.results.resolve()),
+                "nnUNet_extTrainer": os.pathsep.join(trainers.__path__),
+            }
+        )
 
 
 def _find_dataset(folder: Path, number: int) -> Path:
