@@ -1,4 +1,4 @@
-"""Converter of the autoPET FDG + PSMA release to a dataset with labels of two channels.
+"""Converter of the autoPET FDG + PSMA release to a dataset with labels of two channels, lesions and organs.
 
 The release has nnU-Net's layout already:
 
@@ -15,11 +15,10 @@ import contextlib
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import SimpleITK as sitk
-from tqdm import tqdm
 
 from lesionclick.case.clicks import Click, read_clicks, write_clicks
 from lesionclick.case.dataset import CLICKS_ENDING, CLICKS_FOLDER, CT_SUFFIX, FILE_ENDING, PET_SUFFIX
@@ -27,6 +26,7 @@ from lesionclick.case.geometry import Geometry, require_same_grid
 from lesionclick.case.images import read_geometry, read_label
 from lesionclick.errors import CaseError
 from lesionclick.files import read_json_object
+from lesionclick.log import Progress
 from lesionclick.model.files import DATASET_FILE
 from lesionclick_training.data.nnunet_layout import (
     SPLITS_FILE,
@@ -69,16 +69,17 @@ def convert_autopet(
         raise CaseError(f"{dataset}: exists already, expected the name of a dataset to make")
     _check_dataset_json(release / DATASET_FILE)
     names = _case_names(release)
-    grids = {name: _check_grids(release, name) for name in tqdm(names, desc="checking grids", disable=None)}
+    grids = _check_all_grids(release, names)
     splits = read_splits(release / SPLITS_FILE, names) if (release / SPLITS_FILE).exists() else None
     clicks_of_case = {} if clicks is None else _read_all_clicks(clicks, grids)
-    with adding_cases(dataset) as staged:
-        for name in tqdm(names, desc="writing cases", disable=None):
+    with adding_cases(dataset) as staged, Progress("writing cases", len(names), "cases") as progress:
+        for name in names:
             _place_images(release, name, staged, copy)
             lesion = read_label(release / "labelsTr" / f"{name}{FILE_ENDING}", 1)
             organ = None if organs is None else read_organs(organs / f"{name}{FILE_ENDING}", lesion)
             label = stack_label(sitk.GetArrayViewFromImage(lesion), organ)
             write_label(staged / "labelsTr" / f"{name}{FILE_ENDING}", label, lesion)
+            progress.update()
         for name, points in clicks_of_case.items():
             (staged / CLICKS_FOLDER).mkdir(exist_ok=True)
             write_clicks(points, staged / CLICKS_FOLDER / f"{name}{CLICKS_ENDING}")
@@ -127,6 +128,16 @@ def _images_in(folder: Path) -> list[Path]:
     return found
 
 
+def _check_all_grids(release: Path, names: Sequence[str]) -> dict[str, Geometry]:
+    """The grids of all cases, by name."""
+    grids = {}
+    with Progress("checking grids", len(names), "cases") as progress:
+        for name in names:
+            grids[name] = _check_grids(release, name)
+            progress.update()
+    return grids
+
+
 def _check_grids(release: Path, name: str) -> Geometry:
     """The grid of a case, which CT, PET and label share."""
     ct = release / "imagesTr" / f"{name}{CT_SUFFIX}{FILE_ENDING}"
@@ -139,12 +150,10 @@ def _check_grids(release: Path, name: str) -> Geometry:
     return grid
 
 
-def _read_all_clicks(source: Path, grids: dict[str, Geometry]) -> dict[str, tuple[Click, ...]]:
+def _read_all_clicks(source: Path, grids: Mapping[str, Geometry]) -> dict[str, tuple[Click, ...]]:
+    """The official clicks of all cases, by name, which lie inside the cases' grids."""
     with _click_folder(source) as folder:
-        return {
-            name: read_clicks(folder / f"{name}{CLICKS_ENDING}", grid.shape_zyx)
-            for name, grid in tqdm(grids.items(), desc="checking clicks", disable=None)
-        }
+        return {name: read_clicks(folder / f"{name}{CLICKS_ENDING}", grid.shape_zyx) for name, grid in grids.items()}
 
 
 @contextlib.contextmanager

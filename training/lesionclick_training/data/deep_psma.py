@@ -1,6 +1,6 @@
 """Converter of the DEEP-PSMA challenge's training data to cases of a dataset.
 
-The layout as known to us from what is public; anything else there is left alone, and what is missing is an error:
+The layout, as far as it is public; anything else there is left alone, and what is missing is an error:
 
     train_<number>/PSMA/CT.nii.gz           HU, on a grid of its own
     train_<number>/PSMA/PET.nii.gz          SUV
@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from tqdm import tqdm
 
 from lesionclick.case.dataset import FILE_ENDING
 from lesionclick.case.geometry import Geometry, require_same_grid
 from lesionclick.case.images import read_image, read_label, resample_ct
 from lesionclick.errors import CaseError
+from lesionclick.log import Progress
 from lesionclick_training.data.nnunet_layout import adding_cases, stack_label, write_case
 from lesionclick_training.data.organs import TOTAL, label_organs, read_organs
 
@@ -50,9 +50,10 @@ def convert_deep_psma(challenge: Path, dataset: Path, organs: Path | None = None
         CaseError: the data are not laid out as above, or the dataset has such a case; nothing is added then.
     """
     studies = _find_studies(challenge)
-    with adding_cases(dataset) as staged:
-        for name, folder in tqdm(studies.items(), desc="converting", disable=None):
+    with adding_cases(dataset) as staged, Progress("converting studies", len(studies), "studies") as progress:
+        for name, folder in studies.items():
             _convert_study(folder, name, staged, organs)
+            progress.update()
     return list(studies)
 
 

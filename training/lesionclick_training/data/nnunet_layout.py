@@ -17,13 +17,14 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
 from lesionclick.case.dataset import CT_SUFFIX, FILE_ENDING, PET_SUFFIX, case_names
 from lesionclick.errors import CaseError
-from lesionclick.files import read_json, read_json_object
+from lesionclick.files import describe_error, read_json, read_json_object, replacing
 from lesionclick.model.files import DATASET_FILE
 
 ORGANS = (
@@ -58,15 +59,18 @@ def stack_label(lesion_zyx: np.ndarray, organ_zyx: np.ndarray | None = None) -> 
 
 
 def write_label(path: Path, label: np.ndarray, reference: sitk.Image) -> None:
-    """Writes a label of `stack_label` as a 4D file on the grid of a 3D image."""
+    """Writes a label of `stack_label` as a 4D file on the grid of a 3D image.
+
+    Raises:
+        CaseError: the file cannot be written.
+    """
     image = sitk.JoinSeries([sitk.GetImageFromArray(channel) for channel in label])
     direction = np.eye(4)
     direction[:3, :3] = np.reshape(reference.GetDirection(), (3, 3))
     image.SetSpacing((*reference.GetSpacing(), 1.0))
     image.SetOrigin((*reference.GetOrigin(), 0.0))
     image.SetDirection(direction.ravel().tolist())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sitk.WriteImage(image, str(path), useCompression=True)
+    _write_image(image, path)
 
 
 def write_case(dataset: Path, name: str, ct: sitk.Image, pet: sitk.Image, label: np.ndarray) -> None:
@@ -78,16 +82,29 @@ def write_case(dataset: Path, name: str, ct: sitk.Image, pet: sitk.Image, label:
         ct: HU.
         pet: SUV, on the CT's grid.
         label: as `stack_label` makes it, on that grid.
+
+    Raises:
+        CaseError: a file cannot be written.
     """
-    images = dataset / "imagesTr"
-    images.mkdir(parents=True, exist_ok=True)
     for image, suffix in ((ct, CT_SUFFIX), (pet, PET_SUFFIX)):
-        sitk.WriteImage(image, str(images / f"{name}{suffix}{FILE_ENDING}"), useCompression=True)
+        _write_image(image, dataset / "imagesTr" / f"{name}{suffix}{FILE_ENDING}")
     write_label(dataset / "labelsTr" / f"{name}{FILE_ENDING}", label, ct)
 
 
+def _write_image(image: sitk.Image, path: Path) -> None:
+    with replacing(path) as temporary:
+        try:
+            sitk.WriteImage(image, str(temporary), useCompression=True)
+        except RuntimeError as error:
+            raise OSError(str(error).splitlines()[-1]) from error
+
+
 def write_dataset_json(dataset: Path, description: str = "") -> None:
-    """Writes dataset.json for the cases that lie in a dataset's folder; `description` goes into trained models."""
+    """Writes dataset.json for the cases that lie in a dataset's folder; `description` goes into trained models.
+
+    Raises:
+        CaseError: the file cannot be written.
+    """
     content = {
         "channel_names": {"0": "CT", "1": "PET"},
         "labels": {"background": 0, "tumor": 1},
@@ -97,14 +114,22 @@ def write_dataset_json(dataset: Path, description: str = "") -> None:
         "description": description,
         "overwrite_image_reader_writer": "SimpleITKIO",
     }
-    (dataset / DATASET_FILE).write_text(json.dumps(content, indent=1) + "\n")
+    _write_json(content, dataset / DATASET_FILE)
 
 
 def write_splits(folder: Path, splits: Sequence[Mapping[str, Sequence[str]]]) -> None:
-    """Writes splits_final.json: one {"train": [...], "val": [...]} of case names a fold."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Writes splits_final.json: one {"train": [...], "val": [...]} of case names a fold.
+
+    Raises:
+        CaseError: the file cannot be written.
+    """
     listed = [{"train": list(fold["train"]), "val": list(fold["val"])} for fold in splits]
-    (folder / SPLITS_FILE).write_text(json.dumps(listed, indent=1) + "\n")
+    _write_json(listed, folder / SPLITS_FILE)
+
+
+def _write_json(content: Any, path: Path) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def read_splits(path: Path, names: Sequence[str]) -> Splits:
@@ -168,7 +193,7 @@ def adding_cases(dataset: Path, description: str = "") -> Iterator[Path]:
             yield staged
             _join(staged, dataset, description)
     except OSError as error:
-        raise CaseError(f"{dataset}: cannot be written: {error}") from error
+        raise CaseError(f"{dataset}: cannot be written: {describe_error(error)}") from error
 
 
 def _join(staged: Path, dataset: Path, description: str) -> None:

@@ -5,7 +5,6 @@ the glands, its task "head_glands_cavities". Either of its output formats will d
 folder with one binary file a class.
 """
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import SimpleITK as sitk
 
 from lesionclick.case.dataset import FILE_ENDING
 from lesionclick.case.geometry import Geometry, require_same_grid
-from lesionclick.case.images import read_label, resample_label
+from lesionclick.case.images import image_from_array, read_geometry, read_label, resample_label, write_image
 from lesionclick.errors import CaseError
 from lesionclick_training.data.nnunet_layout import ORGANS, organ_number
 
@@ -143,25 +142,20 @@ def _organs_of_multilabel(path: Path, task: Task) -> sitk.Image:
         for name in classes:
             if name in task.indices:
                 organ_of_class[task.indices[name]] = organ_number(organ)
-    return _like(organ_of_class[sitk.GetArrayViewFromImage(image)], image)
+    return image_from_array(organ_of_class[sitk.GetArrayViewFromImage(image)], Geometry.of(image))
 
 
 def _organs_of_folder(folder: Path, task: Task) -> sitk.Image:
-    grid: sitk.Image | None = None
-    grid_path = folder
-    label = np.zeros(0, dtype=np.uint8)
-    for organ in reversed(PRECEDENCE):
-        for name in CLASSES[organ]:
-            if name not in task.indices:
-                continue
-            path = folder / f"{name}{FILE_ENDING}"
-            mask = read_label(path, 1)
-            if grid is None:
-                grid, grid_path = mask, path
-                label = np.zeros(mask.GetSize()[::-1], dtype=np.uint8)
-            require_same_grid(Geometry.of(grid), Geometry.of(mask), ("class", "class"), (grid_path, path))
-            label[sitk.GetArrayViewFromImage(mask) > 0] = organ_number(organ)
-    return _like(label, grid)
+    organ_of_class = {name: organ for organ in reversed(PRECEDENCE) for name in CLASSES[organ] if name in task.indices}
+    paths = {name: folder / f"{name}{FILE_ENDING}" for name in organ_of_class}
+    first, *_ = paths.values()
+    grid = read_geometry(first)
+    label = np.zeros(grid.shape_zyx, dtype=np.uint8)
+    for name, organ in organ_of_class.items():
+        mask = read_label(paths[name], 1)
+        require_same_grid(grid, Geometry.of(mask), ("class", "class"), (first, paths[name]))
+        label[sitk.GetArrayViewFromImage(mask) > 0] = organ_number(organ)
+    return image_from_array(label, grid)
 
 
 def _resample_organs(image: sitk.Image, reference: sitk.Image, path: Path) -> np.ndarray:
@@ -193,17 +187,4 @@ def write_organs(path: Path, label: np.ndarray, reference: sitk.Image) -> None:
     """
     if not path.name.endswith(FILE_ENDING):
         raise CaseError(f"{path}: the name of an organ label must end in {FILE_ENDING}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-            temporary = Path(folder) / path.name
-            sitk.WriteImage(_like(label.astype(np.uint8), reference), str(temporary), useCompression=True)
-            temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise CaseError(f"{path}: cannot be written: {str(error).splitlines()[-1]}") from error
-
-
-def _like(array: np.ndarray, reference: sitk.Image) -> sitk.Image:
-    image = sitk.GetImageFromArray(array)
-    image.CopyInformation(reference)
-    return image
+    write_image(label.astype(np.uint8), Geometry.of(reference), path)

@@ -12,22 +12,23 @@ import numpy as np
 from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape
 
 from lesionclick.errors import CaseError
-from lesionclick.files import read_json_object
+from lesionclick.files import read_json_object, replacing
 from lesionclick_training.nnunet.network_sizes import CONFIGURATION, NetworkPlan
 
 
 def write_plans(preprocessed: Path, plan: NetworkPlan) -> Path:
-    """Writes the plans of a dataset for `nnUNetv2_preprocess` and `nnUNetv2_train`.
+    """Writes the plans of a dataset for nnU-Net's preprocessing and training.
 
     Args:
         preprocessed: the dataset's folder of preprocessed data, with nnU-Net's dataset_fingerprint.json.
-        plan: what to train.
+        plan: size of the network to train.
 
     Returns:
         The file, <plans_name>.json in that folder.
 
     Raises:
-        CaseError: no case of the dataset has a lesion, so that no intensities to normalize with are known.
+        CaseError: no case of the dataset has a lesion, so that no intensities to normalize with are known; or the
+            fingerprint cannot be read, or the plans not be written.
     """
     path = preprocessed / f"{plan.plans_name}.json"
     fingerprint_path = preprocessed / "dataset_fingerprint.json"
@@ -35,7 +36,8 @@ def write_plans(preprocessed: Path, plan: NetworkPlan) -> Path:
     intensities = fingerprint["foreground_intensity_properties_per_channel"]
     if not all(math.isfinite(value) for channel in intensities.values() for value in channel.values()):
         raise CaseError(f"{fingerprint_path}: holds no intensities of lesions, expected a lesion in some case")
-    path.write_text(json.dumps(make_plans(preprocessed.name, fingerprint, plan), indent=1) + "\n")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(make_plans(preprocessed.name, fingerprint, plan), indent=1) + "\n")
     return path
 
 
@@ -45,7 +47,7 @@ def make_plans(dataset_name: str, fingerprint: dict[str, Any], plan: NetworkPlan
     Args:
         dataset_name: DatasetXXX_Name.
         fingerprint: of that dataset, as nnU-Net's extractor takes it; the intensities are those of lesion voxels.
-        plan: what to train.
+        plan: size of the network to train.
     """
     spacings, shapes = fingerprint["spacings"], fingerprint["shapes_after_crop"]
     resampled = [compute_new_shape(shape, old, plan.spacing) for shape, old in zip(shapes, spacings, strict=True)]

@@ -1,15 +1,15 @@
 """Files of phantoms: cases in nnU-Net's raw layout or in the container's."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
-from tqdm import tqdm
 
 from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click
 from lesionclick.case.geometry import Geometry
+from lesionclick.case.images import image_from_array
+from lesionclick.log import Progress
 from lesionclick.simulation.official_clicks import simulate_official
 from lesionclick_training.data import nnunet_layout
 from lesionclick_training.phantom.phantom import Phantom, make_phantom
@@ -20,7 +20,7 @@ PHANTOM_WARNING = "trained on synthetic phantoms, for demonstration and tests, n
 """What a model says of itself each time it is used, if a phantom was in its training data."""
 
 
-def draw_phantoms(seeds: Iterable[int], population: Population, spacing_zyx: Triple) -> Iterator[tuple[str, Phantom]]:
+def draw_phantoms(seeds: Sequence[int], population: Population, spacing_zyx: Triple) -> Iterator[tuple[str, Phantom]]:
     """The phantoms of seeds, each with its name <population>_<tracer>_<seed>; shows progress.
 
     Args:
@@ -28,9 +28,11 @@ def draw_phantoms(seeds: Iterable[int], population: Population, spacing_zyx: Tri
         population: what patients, scans, lesions and decoys are drawn from.
         spacing_zyx: mm.
     """
-    for seed in tqdm(seeds, unit="phantom", disable=None):
-        phantom = make_phantom(seed, spacing_zyx=spacing_zyx, population=population)
-        yield f"{population.name}_{phantom.tracer.lower()}_{seed:05d}", phantom
+    with Progress("making phantoms", len(seeds), "phantoms") as progress:
+        for seed in seeds:
+            phantom = make_phantom(seed, spacing_zyx=spacing_zyx, population=population)
+            yield f"{population.name}_{phantom.tracer.lower()}_{seed:05d}", phantom
+            progress.update()
 
 
 def write_nnunet_dataset(phantoms: Iterable[tuple[str, Phantom]], dataset: Path) -> None:
@@ -53,9 +55,10 @@ def write_container_cases(phantoms: Iterable[tuple[str, Phantom]], folder: Path)
 
 def write_nnunet_case(phantom: Phantom, dataset: Path, name: str) -> None:
     """Writes a phantom as a training case (`nnunet_layout.write_case`), CT and PET rounded to what a scan is worth."""
+    geometry = _geometry(phantom)
+    ct = image_from_array(np.round(phantom.ct_zyx).astype(np.int16), geometry)
+    pet = image_from_array(_rounded_pet(phantom), geometry)
     label = nnunet_layout.stack_label(phantom.lesion_zyx, phantom.organ_zyx)
-    ct = _image(np.round(phantom.ct_zyx).astype(np.int16), phantom.spacing_zyx)
-    pet = _image(_rounded_pet(phantom), phantom.spacing_zyx)
     nnunet_layout.write_case(dataset, name, ct, pet, label)
 
 
@@ -64,8 +67,7 @@ def write_container_case(phantom: Phantom, folder: Path, clicks: Iterable[Click]
 
     The CT is in whole HU; the PET is rounded as in a training case.
     """
-    geometry = Geometry.of(_image(phantom.lesion_zyx, phantom.spacing_zyx))
-    case = Case(folder.name, phantom.ct_zyx, _rounded_pet(phantom), geometry, tuple(clicks))
+    case = Case(folder.name, phantom.ct_zyx, _rounded_pet(phantom), _geometry(phantom), tuple(clicks))
     case.write(folder, lesion_zyx=phantom.lesion_zyx, ct_type=np.int16)
 
 
@@ -77,7 +79,7 @@ def _rounded_pet(phantom: Phantom) -> np.ndarray:
     return rounded
 
 
-def _image(volume: np.ndarray, spacing_zyx: Triple) -> sitk.Image:
-    image = sitk.GetImageFromArray(volume)
-    image.SetSpacing([float(step) for step in reversed(spacing_zyx)])
-    return image
+def _geometry(phantom: Phantom) -> Geometry:
+    """Where a phantom's voxels lie: the first one's center at the world's origin, axes along the world's."""
+    spacing = tuple(float(step) for step in reversed(phantom.spacing_zyx))
+    return Geometry(phantom.ct_zyx.shape[::-1], spacing, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))

@@ -133,7 +133,7 @@ def rib_cage(cavity: Solid) -> list[Structure]:
 
 
 def pelvis(cavity: Solid) -> list[Structure]:
-    """Hip bones, whose wings are a shell round the cavity, and sacrum."""
+    """Hip bones, whose wings are a shell around the cavity, and sacrum."""
 
     def wing(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         thickness = 6 + 9 * np.clip((940 - z) / 50, 0, 1)

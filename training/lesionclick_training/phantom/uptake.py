@@ -108,7 +108,7 @@ class Uptake:
     """The SUV of one patient's healthy tissues."""
 
     def __init__(self, rng: np.random.Generator, tracer: Tracer) -> None:
-        """Draws the patient's levels: log-normal round the medians of the literature for a scan after 60 minutes."""
+        """Draws the patient's levels: log-normal around the medians of the literature for a scan after 60 minutes."""
         self._rng = rng
         self._table = TABLES[tracer]
         self._level = {
