@@ -14,6 +14,9 @@ OFFSET = 3  # voxels an axis by which a click in training is moved at most (arXi
 
 PUBLISHED_ENCODING = EDTEncoding(radius=2)
 
+CUSTOM_PROBABILITY = 0.2
+"""Share of the samples whose clicks follow the custom scheme, where a variant mixes it in (arXiv 2508.21680)."""
+
 
 class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without types
     """Appends the maps of foreground and background clicks to a patch.
@@ -31,7 +34,10 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
     """
 
     def __init__(
-        self, encoding: Encoding = PUBLISHED_ENCODING, custom_probability: float = 0.2, most: int = 10
+        self,
+        encoding: Encoding = PUBLISHED_ENCODING,
+        custom_probability: float = CUSTOM_PROBABILITY,
+        most: int = 10,
     ) -> None:
         """How clicks look, how often the custom scheme places them, and how many of a label there are at most."""
         super().__init__()

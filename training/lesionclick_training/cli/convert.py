@@ -7,7 +7,7 @@ import typer
 
 convert_app = typer.Typer(help="Brings PET/CT data into nnU-Net's layout.", no_args_is_help=True)
 
-Dataset = Annotated[Path, typer.Argument(help="DatasetXXX_Name, in nnU-Net's raw folder.")]
+Dataset = Annotated[Path, typer.Argument(help="Folder of the dataset, DatasetXXX_Name in nnU-Net's raw folder.")]
 
 OrganFolder = Annotated[
     Path | None, typer.Option(help="Folder with an organ label <case>.nii.gz for every case, from `convert organs`.")
@@ -25,7 +25,7 @@ def autopet_command(
     ] = None,
     organs: OrganFolder = None,
     copy: Annotated[
-        bool, typer.Option("--copy/--link", help="Copy the images, or link to those of the release.")
+        bool, typer.Option("--copy/--link", help="Whether to copy the images of the release or to link to them.")
     ] = False,
 ) -> None:
     """Makes a dataset of the autoPET FDG + PSMA release."""
@@ -52,7 +52,7 @@ def deep_psma_command(
 
 @convert_app.command("dicom")
 def dicom_command(
-    study: Annotated[Path, typer.Argument(help="A folder with a CT series, a PET series and DICOM SEG files.")],
+    study: Annotated[Path, typer.Argument(help="Folder with a CT series, a PET series and DICOM SEG files.")],
     dataset: Dataset,
     name: Annotated[str | None, typer.Option(help="Name of the case; without it that of the study's folder.")] = None,
     ct_series: Annotated[
@@ -65,9 +65,9 @@ def dicom_command(
         list[str] | None, typer.Option(help="Label of a segment that is a lesion, * and ? allowed; may be repeated.")
     ] = None,
     without_lesions: Annotated[
-        bool, typer.Option("--without-lesions", help="Say that the study has no lesions, and so no segmentation.")
+        bool, typer.Option("--without-lesions", help="State that the study is free of lesions and has no segmentation.")
     ] = False,
-    organs: Annotated[Path | None, typer.Option(help="The study's organ label, from `convert organs`.")] = None,
+    organs: Annotated[Path | None, typer.Option(help="Organ label of the study, from `convert organs`.")] = None,
 ) -> None:
     """Adds a DICOM study to a dataset."""
     from lesionclick_training.data.dicom import convert_dicom
@@ -87,8 +87,8 @@ def dicom_command(
 
 @convert_app.command("organs")
 def organs_command(
-    ct: Annotated[Path, typer.Argument(help="The CT on whose grid the label is wanted.")],
-    out: Annotated[Path, typer.Argument(help="The organ label to write, .nii.gz.")],
+    ct: Annotated[Path, typer.Argument(help="CT on whose grid the label is wanted.")],
+    out: Annotated[Path, typer.Argument(help="File (.nii.gz) of the organ label to write.")],
     total: Annotated[
         Path, typer.Option(help='Output of TotalSegmentator\'s task "total": a multilabel file, or a folder of masks.')
     ],
@@ -97,7 +97,7 @@ def organs_command(
         typer.Option(help='Output of its task "head_glands_cavities", likewise; without it the label has no glands.'),
     ] = None,
 ) -> None:
-    """Makes our organ label out of TotalSegmentator's output."""
+    """Makes an organ label, as the other commands take it, out of TotalSegmentator's output."""
     from lesionclick.case.images import read_image
     from lesionclick_training.data.organs import label_organs, write_organs
 

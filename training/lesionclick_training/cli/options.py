@@ -9,16 +9,19 @@ from lesionclick_training.nnunet.job import Device
 from lesionclick_training.nnunet.network_sizes import NetworkSize
 from lesionclick_training.nnunet.variants import Variant
 
-DatasetNumber = Annotated[int, typer.Argument(help="Number of the dataset, XXX of DatasetXXX_Name.")]
+DatasetNumber = Annotated[int, typer.Argument(help="Number of the dataset, the XXX of its folder DatasetXXX_Name.")]
 
 RootOption = Annotated[
     Path,
-    typer.Option(envvar="LESIONCLICK_ROOT", help="Folder with the folders raw, preprocessed and results of nnU-Net."),
+    typer.Option(envvar="LESIONCLICK_ROOT", help="Folder of nnU-Net's folders raw, preprocessed and results."),
 ]
 
-SizeOption = Annotated[NetworkSize, typer.Option("--plan", help="Size of the network.")]
+SizeOption = Annotated[
+    NetworkSize,
+    typer.Option("--plan", help="Size of the network: as published, or small, to be trained without a GPU."),
+]
 
-VariantOption = Annotated[Variant, typer.Option(help="How clicks are drawn and shown.")]
+VariantOption = Annotated[Variant, typer.Option(help="Way of drawing and showing clicks: a row of the paper's table.")]
 
 StemOption = Annotated[
     int, typer.Option(help="Number of the dataset whose stem is taken from a MultiTalent checkpoint.")

@@ -7,17 +7,21 @@ import typer
 
 
 def phantoms_command(
-    out: Annotated[Path, typer.Argument(help="DatasetXXX_Name, or with --container a folder of cases.")],
+    out: Annotated[
+        Path, typer.Argument(help="Folder to write: a dataset, DatasetXXX_Name, or with --container one of cases.")
+    ],
     count: Annotated[int, typer.Option(min=1, help="Number of phantoms to make.")],
     first_seed: Annotated[
         int, typer.Option(min=0, help="Seed of the first phantom; each further one has the next seed.")
     ] = 0,
     more: Annotated[
-        bool, typer.Option("--more", help="Draw from the population for more data: other sizes, counts and doses.")
+        bool,
+        typer.Option("--more", help="Draw from the second population, of other sizes, counts and doses."),
     ] = False,
     spacing: Annotated[float, typer.Option(min=1, max=20, help="Edge of a voxel in mm.")] = 5.0,
     container: Annotated[
-        bool, typer.Option("--container", help="Write Grand Challenge layout, with truth and simulated clicks.")
+        bool,
+        typer.Option("--container", help="Write each phantom in Grand Challenge layout, with truth and clicks."),
     ] = False,
 ) -> None:
     """Makes digital phantoms: whole-body PET/CT with lesion and organ labels."""

@@ -7,7 +7,7 @@ import typer
 
 from lesionclick.cli.options import DeviceOption as InferenceDeviceOption
 from lesionclick.cli.options import FieldOfViewOption, MirroringOption, NetworksOption
-from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring, Networks
+from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings
 from lesionclick_training.cli.options import DatasetNumber, DeviceOption, RootOption, SizeOption, StemOption
 from lesionclick_training.nnunet.job import AUTOPET_STEM, Device
 from lesionclick_training.nnunet.network_sizes import NetworkSize
@@ -15,46 +15,50 @@ from lesionclick_training.nnunet.settings import TrainingSettings
 from lesionclick_training.nnunet.workspace import Workspace
 from lesionclick_training.study.paper_rows import PAPER_ROWS
 
+ROW_NAMES = [row.name for row in PAPER_ROWS]
 
-def _check_rows(names: list[str] | None) -> list[str]:
-    """The rows asked for, or all."""
-    known = [row.name for row in PAPER_ROWS]
+
+def _check_rows(names: list[str] | None) -> list[str] | None:
     for name in names or ():
-        if name not in known:
-            raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}")
-    return names or known
+        if name not in ROW_NAMES:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(ROW_NAMES)}")
+    return names
 
 
 def validate_command(
-    model: Annotated[Path, typer.Argument(help="The model folder.")],
-    dataset: Annotated[Path, typer.Option(help="DatasetXXX_Name, in nnU-Net's raw folder.")],
+    model: Annotated[Path, typer.Argument(help="Folder of the model, as `train` prints it.")],
+    dataset: Annotated[
+        Path, typer.Option(help="Folder of the dataset with the cases, DatasetXXX_Name in nnU-Net's raw folder.")
+    ],
     fold: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Number of the fold to validate, its network on its cases; without it all on all cases."
+            min=0,
+            help="Number of the fold whose network predicts its validation cases; without it all networks predict all "
+            "cases.",
         ),
     ] = None,
     splits: Annotated[
         Path | None,
-        typer.Option(help="File that says which cases a fold has; without it splits_final.json of --dataset."),
+        typer.Option(help="File that names the cases of each fold; without it splits_final.json of the dataset."),
     ] = None,
     clicks_folder: Annotated[
-        Path | None, typer.Option(help="Folder of official clicks; without it the folder clicks of --dataset.")
+        Path | None, typer.Option(help="Folder of official clicks; without it the folder clicks of the dataset.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The .csv file to write, a line for each case and number of clicks.")
+        Path | None, typer.Option(help="File (.csv) to write, with a line for each case and number of clicks.")
     ] = None,
     device: InferenceDeviceOption = "auto",
-    field_of_view: FieldOfViewOption = FieldOfView.body,
-    mirroring: MirroringOption = Mirroring.none,
-    networks: NetworksOption = Networks.all,
+    field_of_view: FieldOfViewOption = DEFAULT_SETTINGS.field_of_view,
+    mirroring: MirroringOption = DEFAULT_SETTINGS.mirroring,
+    networks: NetworksOption = DEFAULT_SETTINGS.networks,
 ) -> None:
     """Prints Dice, false positive and false negative volume at 0, 3, 7 and 10 clicks a label.
 
     Cases without official clicks get simulated ones.
     """
     from lesionclick.case.dataset import Dataset
-    from lesionclick.evaluation.summary import summarize, to_markdown
+    from lesionclick.evaluation.summary import Summary
     from lesionclick.inference.ensemble import Ensemble
     from lesionclick_training.data.nnunet_layout import SPLITS_FILE
     from lesionclick_training.study.validation import read_fold, validate
@@ -66,16 +70,16 @@ def validate_command(
     table = validate(ensemble, cases, names, clicks_folder, inference=inference)
     if out is not None:
         table.write(out)
-    typer.echo(to_markdown(table, summarize(table)), nl=False)
+    typer.echo(Summary.of(table).to_markdown(), nl=False)
 
 
 def table_command(
     dataset: DatasetNumber,
     more_data: Annotated[
-        int, typer.Argument(help="Number of the same dataset with more cases on the training side of its folds.")
+        int, typer.Argument(help="Number of a dataset with the same folds and more cases on their training side.")
     ],
-    start: Annotated[Path, typer.Option(help="Checkpoint without clicks that every row starts from.")],
-    out: Annotated[Path, typer.Option(help="The .md file to write.")],
+    start: Annotated[Path, typer.Option(help="Checkpoint of a network without clicks that every row starts from.")],
+    out: Annotated[Path, typer.Option(help="File (.md) to write.")],
     root: RootOption,
     size: SizeOption = NetworkSize.published,
     folds: Annotated[str, typer.Option(help="Folds of the cross-validation, such as 0-4.")] = "0",
@@ -84,19 +88,19 @@ def table_command(
         typer.Option(
             "--row",
             callback=_check_rows,
-            help="Name of a row of the table to train now, may be repeated; without it all rows.",
+            help="Name of a row of the table to train now; may be repeated; without it all rows.",
         ),
     ] = None,
     stem: StemOption = AUTOPET_STEM,
     device: DeviceOption = Device.cuda,
-    field_of_view: FieldOfViewOption = FieldOfView.body,
-    mirroring: MirroringOption = Mirroring.none,
-    networks: NetworksOption = Networks.all,
+    field_of_view: FieldOfViewOption = DEFAULT_SETTINGS.field_of_view,
+    mirroring: MirroringOption = DEFAULT_SETTINGS.mirroring,
+    networks: NetworksOption = DEFAULT_SETTINGS.networks,
 ) -> None:
     """Trains and validates every row of the paper's table, with one budget, and writes the table.
 
-    The environment's LESIONCLICK_EPOCHS and so on, as in `train`, set the budget. Networks and validations stay in
-    ROOT/table; what is there is not made again, so that a table goes on where it stopped.
+    The budget is that of the variables LESIONCLICK_EPOCHS and so on, which `train --help` lists. Networks and
+    validations stay in ROOT/table; what is there is not made again, so that a table goes on where it stopped.
     """
     from lesionclick.cli.evaluate import parse_numbers
     from lesionclick_training.study.paper_table import write_table
@@ -114,5 +118,5 @@ def table_command(
         training=TrainingSettings.from_environment(),
         inference=InferenceSettings(field_of_view, mirroring, networks),
     )
-    write_table(study.run(rows or ()), study.describe_budget(), out)
+    write_table(study.run(rows or ROW_NAMES), study.describe_budget(), out)
     typer.echo(out)

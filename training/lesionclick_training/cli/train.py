@@ -21,17 +21,23 @@ from lesionclick_training.nnunet.workspace import Workspace
 DEFAULTS = TrainingSettings()
 
 
+def _check_fold(fold: str) -> str:
+    if fold != "all" and not fold.isdecimal():
+        raise typer.BadParameter(f"{fold!r} is neither a number nor all")
+    return fold
+
+
 def preprocess_command(
     dataset: DatasetNumber,
     root: RootOption,
     size: SizeOption = NetworkSize.published,
     plans_of: Annotated[
         int | None,
-        typer.Option(help="Number of a dataset whose plans are taken, so that networks of both make one ensemble."),
+        typer.Option(help="Number of a dataset whose plans are taken, so that networks of both form one ensemble."),
     ] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Number of cases that are preprocessed at a time.")] = 2,
+    processes: Annotated[int, typer.Option(min=1, help="Number of cases to preprocess at a time.")] = 2,
 ) -> None:
-    """Takes a dataset's fingerprint, writes plans and preprocesses its cases, by nnU-Net."""
+    """Takes a dataset's fingerprint, writes plans and preprocesses its cases, by nnU-Net; prints the plans' file."""
     from lesionclick_training.nnunet.preprocessing import preprocess
 
     typer.echo(preprocess(Workspace(root), dataset, size, plans_of=plans_of, processes=processes))
@@ -39,7 +45,12 @@ def preprocess_command(
 
 def train_command(
     dataset: DatasetNumber,
-    fold: Annotated[str, typer.Argument(help="Number of a fold of the cross-validation, or all.")],
+    fold: Annotated[
+        str,
+        typer.Argument(
+            callback=_check_fold, help="Number of a fold of the cross-validation, or all to train on every case."
+        ),
+    ],
     variant: VariantOption,
     root: RootOption,
     size: SizeOption = NetworkSize.published,
@@ -82,16 +93,22 @@ def train_command(
         Path | None,
         typer.Option(
             envvar=variable_of("lesion_heads"),
-            help="Checkpoint to take the lesion heads from; not needed where --pretrained is of this project.",
+            help="Checkpoint to take the lesion heads from; needless where --pretrained names one of this project.",
         ),
     ] = DEFAULTS.lesion_heads,
     seed: Annotated[
         int | None,
         typer.Option(envvar=variable_of("seed"), min=0, help="Seed of weights, patches, augmentation and clicks."),
     ] = DEFAULTS.seed,
-    resume: Annotated[bool, typer.Option(help="Go on from the latest checkpoint of the same training.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on from the latest checkpoint of the same training; not with --pretrained."),
+    ] = False,
 ) -> None:
     """Trains one network by nnU-Net; prints its model folder."""
+    if resume and pretrained is not None:
+        raise typer.BadParameter("a training goes on from its own checkpoint or from --pretrained, not from both")
+
     from lesionclick_training.nnunet.training import train_network
 
     settings = TrainingSettings(
@@ -111,7 +128,7 @@ def train_command(
 
 def pretrained_command(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of MultiTalent, or of a training of this project.")],
-    out: Annotated[Path, typer.Argument(help="The file to write, for nnU-Net's option -pretrained_weights.")],
+    out: Annotated[Path, typer.Argument(help="File (.pth) to write, for nnU-Net's option -pretrained_weights.")],
     dataset: DatasetNumber,
     variant: VariantOption,
     root: RootOption,

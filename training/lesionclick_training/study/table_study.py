@@ -10,7 +10,7 @@ from pathlib import Path
 from lesionclick.case.dataset import Dataset
 from lesionclick.evaluation.table import Table
 from lesionclick.inference.ensemble import Ensemble
-from lesionclick.inference.settings import InferenceSettings
+from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings
 from lesionclick.model.files import CHECKPOINT_FILE, fold_folder
 from lesionclick_training.data.nnunet_layout import SPLITS_FILE
 from lesionclick_training.nnunet.job import AUTOPET_STEM, Device, TrainingJob
@@ -29,7 +29,7 @@ class TableStudy:
     Attributes:
         workspace: holds the preprocessed datasets; networks and validations go to its folder of results.
         dataset: number of the dataset that the rows are trained and validated on.
-        more_data: number of the same dataset with more cases on the training side of its folds.
+        more_data: number of a dataset with the same folds and more cases on their training side.
         start: checkpoint without clicks that every row starts from.
         stem: number of the dataset whose stem is taken, where that checkpoint has one a dataset.
         size: of the networks.
@@ -48,7 +48,7 @@ class TableStudy:
     folds: tuple[int, ...] = (0,)
     device: Device = Device.cuda
     training: TrainingSettings = field(default_factory=TrainingSettings)
-    inference: InferenceSettings = field(default_factory=InferenceSettings)
+    inference: InferenceSettings = DEFAULT_SETTINGS
 
     def run(self, names: Collection[str]) -> dict[str, list[Table]]:
         """Trains and validates rows of the table.

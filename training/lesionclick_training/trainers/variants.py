@@ -5,9 +5,8 @@
 # ruff: noqa: N801, D101  (named as nnU-Net names trainers; each name says all there is to say)
 
 from lesionclick.model.encoding import EDTEncoding, GaussianEncoding
+from lesionclick_training.augmentation.draw_clicks import CUSTOM_PROBABILITY
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
-
-CUSTOM_PROBABILITY = 0.2  # share of the samples with clicks of the custom scheme, arXiv 2508.21680
 
 
 class LesionClickTrainer_NoClicks(LesionClickTrainer):
