@@ -6,6 +6,6 @@ cd "$(dirname "$0")"
 input=${1:-test/cases/psma}
 output=${2:-output}
 
-./install.sh
+.ci/install
 .venv/bin/python process.py --input "$input" --output "$output" "${@:3}"
 .venv/bin/lesionclick overview "$input" "$output"

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-./install.sh dicom,test
+.ci/install dicom,test
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -e training
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
