@@ -34,7 +34,8 @@ def run(
 
 def golden_mask(case: str) -> np.ndarray:
     (path,) = (GOLDEN / case / "expected" / "images" / "tumor-lesion-segmentation").iterdir()
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    mask: np.ndarray = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    return mask
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])

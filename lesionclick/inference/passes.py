@@ -61,7 +61,7 @@ def plan_passes(mirror_axes: Sequence[Axes], settings: InferenceSettings) -> lis
 
 
 def first_networks(count: int, wanted: int = FIRST_NETWORKS) -> tuple[int, ...]:
-    """The places of the networks that see every tile: evenly spread, so that each training of a folder has its share."""
+    """The places of the networks that see every tile: spread evenly, so that each training of a folder has a share."""
     taken = min(count, wanted)
     return tuple(place * count // taken for place in range(taken))
 
