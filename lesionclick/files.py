@@ -14,10 +14,12 @@ from lesionclick.errors import CaseError, LesionClickError
 def require_writable(path: Path) -> None:
     """Raises CaseError where a file could not be written at `path`; makes nothing."""
     ancestor = path.parent
-    while not ancestor.exists():
+    while not os.access(ancestor, os.F_OK):  # missing, or in a folder that cannot be entered
         ancestor = ancestor.parent
-    if path.is_dir() or not ancestor.is_dir() or not os.access(ancestor, os.W_OK | os.X_OK):
+    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK | os.X_OK):
         raise CaseError(f"{path}: cannot be written, {ancestor} is not a writable folder")
+    if path.is_dir():
+        raise CaseError(f"{path}: is a folder, expected a file or nothing there")
 
 
 @contextlib.contextmanager
@@ -77,4 +79,4 @@ def describe_error(error: Exception) -> str:
         return f"lacks the entry {error}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__

@@ -6,7 +6,7 @@ from pathlib import Path
 from lesionclick.errors import CaseError
 from lesionclick.evaluation.statistics import Estimate
 from lesionclick.evaluation.summary import values_by_line
-from lesionclick.evaluation.table import ROWS_FILE, SCORES, STEP_NAMES, Table, step_span
+from lesionclick.evaluation.table import SCORES, STEP_NAMES, TABLE_FILE, Table, step_span
 
 
 def compare(folders: Sequence[Path]) -> str:
@@ -18,7 +18,7 @@ def compare(folders: Sequence[Path]) -> str:
     Raises:
         CaseError: a folder holds no evaluation, the steps differ, or no case is common to all.
     """
-    tables = [Table.read(folder / ROWS_FILE) for folder in folders]
+    tables = [Table.read(folder / TABLE_FILE) for folder in folders]
     first = tables[0]
     for folder, table in zip(folders, tables, strict=True):
         if (table.step_name, table.steps) != (first.step_name, first.steps):

@@ -8,8 +8,8 @@ from typing import Any
 
 from lesionclick.case.dataset import Dataset
 from lesionclick.evaluation.results import Results
-from lesionclick.evaluation.summary import summarize, to_json, to_markdown
-from lesionclick.evaluation.table import ROWS_FILE, Table
+from lesionclick.evaluation.summary import Summary
+from lesionclick.evaluation.table import TABLE_FILE, Table
 from lesionclick.files import replacing
 
 SUMMARY_JSON, SUMMARY_MARKDOWN = Path("summary.json"), Path("summary.md")
@@ -31,22 +31,22 @@ def write_report(results: Results, dataset: Dataset, failures: Mapping[str, str]
         CaseError: a file cannot be written, or one that is needed is missing or damaged.
     """
     table = results.read_table(dataset.names)
-    table.write(results.folder / ROWS_FILE)
+    table.write(results.folder / TABLE_FILE)
     _write_summary(table, results.settings, failures, results.folder)
     _draw(table, results, dataset)
 
 
 def _write_summary(table: Table, settings: Mapping[str, Any], failures: Mapping[str, str], folder: Path) -> None:
-    summary = summarize(table)
+    summary = Summary.of(table)
     content = {
         "settings": settings,
         "step": table.step_name,
         "failed": failures,
-        "groups": to_json(table, summary),
+        "groups": summary.to_json(),
     }
     with replacing(folder / SUMMARY_JSON) as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    text = f"# {settings['model']} on {settings['dataset']}\n\n{to_markdown(table, summary)}"
+    text = f"# {settings['model']} on {settings['dataset']}\n\n{summary.to_markdown()}"
     if failures:
         listed = "".join(f"- {name}: {reason}\n" for name, reason in failures.items())
         text += f"\n## Not evaluated: {len(failures)} cases\n\n{listed}"

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lesionclick.case.clicks import Click
 from lesionclick.case.dataset import Dataset, LabelledCase, tracer_of
@@ -20,7 +18,9 @@ from lesionclick.evaluation.protocol import EvaluationProtocol
 from lesionclick.evaluation.report import write_report
 from lesionclick.evaluation.results import Results, open_results
 from lesionclick.evaluation.table import CaseScore
+from lesionclick.files import describe_error
 from lesionclick.inference.ensemble import Ensemble
+from lesionclick.log import Progress
 from lesionclick.model.check import fingerprint
 from lesionclick.session.session import Session
 
@@ -113,21 +113,22 @@ def evaluate_dataset(
     results = open_results(out, settings, protocol.step_name, protocol.steps)
     missing = [name for name in dataset.names if not results.has_case(name)]
     failures: dict[str, str] = {}
-    with logging_redirect_tqdm([logging.getLogger("lesionclick")]):
+    with Progress("evaluation", len(missing), "cases") as progress:
         # in random order, so that processes that share the folder seldom work on the same case
-        for name in tqdm(random.sample(missing, len(missing)), unit="case", disable=None):
-            if results.has_case(name):  # by another process
-                continue
-            try:
-                scores = _evaluate(ensemble, dataset, name, protocol, results, keep_masks)
-            except LesionClickError as error:
-                logger.error("%s is left out: %s", name, error)
-                failures[name] = str(error)
-            except Exception as error:  # a fault of the program, which should not cost the other cases
-                logger.exception("%s is left out because of an unexpected error", name)
-                failures[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            else:
-                results.write_case(scores)
+        for name in random.sample(missing, len(missing)):
+            if not results.has_case(name):  # no other process has completed it meanwhile
+                try:
+                    scores = _evaluate(ensemble, dataset, name, protocol, results, keep_masks)
+                except LesionClickError as error:
+                    logger.error("%s is left out: %s", name, error)
+                    failures[name] = str(error)
+                except Exception as error:  # a fault of the program, which should not cost the other cases
+                    logger.exception("%s is left out because of an unexpected error", name)
+                    failures[name] = f"{type(error).__name__}: {describe_error(error)}"
+                else:
+                    results.write_case(scores)
+            progress.update()
+            logger.info(progress.describe())  # for where stderr is no terminal: predictions inside keep it quiet
     failures = {name: failures[name] for name in dataset.names if name in failures and not results.has_case(name)}
     if len(failures) == len(dataset.names):
         name, reason = next(iter(failures.items()))

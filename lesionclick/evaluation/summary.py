@@ -1,6 +1,7 @@
 """Summary of a table: estimates at each step and of each area under a curve, for all cases and for each tracer."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,72 @@ import numpy as np
 from lesionclick.evaluation.statistics import Estimate, number_format
 from lesionclick.evaluation.table import SCORES, STEP_NAMES, Table
 
-Lines = dict[str, dict[str, Estimate]]
-"""What a table of results has a line for, each step and each area, with an estimate of each score."""
+AREA = "AUC "
+"""What the names of areas begin with."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cases that are summarized together.
+
+    Attributes:
+        cases: how many.
+        lines: for each step and each area under a curve, named as in `values_by_line`, an estimate of each score.
+    """
+
+    cases: int
+    lines: Mapping[str, Mapping[str, Estimate]]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a table says in short.
+
+    Attributes:
+        step_name: what a step counts, a key of `table.STEP_NAMES`.
+        groups: all cases and, where names of cases tell tracers, those of each tracer; see `split_by_tracer`.
+    """
+
+    step_name: str
+    groups: Mapping[str, Group]
+
+    @classmethod
+    def of(cls, table: Table) -> "Summary":
+        """Summarizes a table of at least one case."""
+        return cls(table.step_name, {name: _summarize(part) for name, part in split_by_tracer(table).items()})
+
+    def to_json(self) -> dict[str, Any]:
+        """For each group the number of cases and the estimates, ready for JSON."""
+        return {
+            name: {
+                "cases": group.cases,
+                "lines": {
+                    line: {score: estimate.to_json() for score, estimate in estimates.items()}
+                    for line, estimates in group.lines.items()
+                },
+            }
+            for name, group in self.groups.items()
+        }
+
+    def to_markdown(self) -> str:
+        """Markdown: for each group a table of means, 95 % intervals and medians."""
+        columns = [STEP_NAMES[self.step_name], *SCORES.values()]
+        parts = []
+        for name, group in self.groups.items():
+            parts += [
+                f"## {name}: {group.cases} cases",
+                "",
+                f"| {' | '.join(columns)} |",
+                "| --- " * len(columns) + "|",
+            ]
+            for line, estimates in group.lines.items():
+                cells = [_with_median(score, estimate) for score, estimate in estimates.items()]
+                parts.append(f"| {line} | {' | '.join(cells)} |")
+            parts.append("")
+        note = "Mean [95 % bootstrap interval over cases]; median. What an empty truth leaves undefined is left out."
+        if any(line.startswith(AREA) for group in self.groups.values() for line in group.lines):
+            note += " AUC: trapezoid rule with unit steps between the points."
+        return "\n".join([*parts, note]) + "\n"
 
 
 def split_by_tracer(table: Table) -> dict[str, Table]:
@@ -23,65 +88,20 @@ def split_by_tracer(table: Table) -> dict[str, Table]:
 
 
 def values_by_line(table: Table) -> dict[str, dict[str, np.ndarray]]:
-    """Each step and each area with the values of each score, float64 of shape (cases,)."""
+    """The values of each score, float64 of shape (cases,), at each step ("3") and of each area ("AUC 0-10")."""
     lines: dict[str, dict[str, np.ndarray]] = {str(step): {} for step in table.steps}
     for score in SCORES:
         for step, values in zip(table.steps, table.curves(score).T, strict=True):
             lines[str(step)][score] = values
         for name, values in table.areas(score).items():
-            lines.setdefault(f"AUC {name}", {})[score] = values
+            lines.setdefault(f"{AREA}{name}", {})[score] = values
     return lines
 
 
-def summarize(table: Table) -> dict[str, Lines]:
-    """Estimates for all cases and for each tracer; see `split_by_tracer`."""
-    return {
-        group: {
-            line: {score: Estimate.of(values) for score, values in scores.items()}
-            for line, scores in values_by_line(part).items()
-        }
-        for group, part in split_by_tracer(table).items()
-    }
-
-
-def to_json(table: Table, summary: Mapping[str, Lines]) -> dict[str, Any]:
-    """For all cases and for each tracer the number of cases and the estimates, ready for JSON.
-
-    Args:
-        table: the rows.
-        summary: their estimates, by `summarize`.
-    """
-    return {
-        group: {
-            "cases": len(part.cases),
-            "lines": {
-                line: {score: estimate.to_json() for score, estimate in estimates.items()}
-                for line, estimates in summary[group].items()
-            },
-        }
-        for group, part in split_by_tracer(table).items()
-    }
-
-
-def to_markdown(table: Table, summary: Mapping[str, Lines]) -> str:
-    """Markdown: for all cases and for each tracer a table of means, 95 % intervals and medians.
-
-    Args:
-        table: the rows.
-        summary: their estimates, by `summarize`.
-    """
-    names = [STEP_NAMES[table.step_name], *SCORES.values()]
-    parts = []
-    for group, part in split_by_tracer(table).items():
-        parts += [f"## {group}: {len(part.cases)} cases", "", f"| {' | '.join(names)} |", "| --- " * len(names) + "|"]
-        for line, estimates in summary[group].items():
-            cells = [_with_median(score, estimate) for score, estimate in estimates.items()]
-            parts.append(f"| {line} | {' | '.join(cells)} |")
-        parts.append("")
-    note = "Mean [95 % bootstrap interval over cases]; median. What an empty truth leaves undefined is left out."
-    if table.areas("dice"):
-        note += " AUC: trapezoid rule with unit steps between the points."
-    return "\n".join([*parts, note]) + "\n"
+def _summarize(table: Table) -> Group:
+    lines = values_by_line(table).items()
+    estimates = {line: {score: Estimate.of(each) for score, each in values.items()} for line, values in lines}
+    return Group(len(table.cases), estimates)
 
 
 def _with_median(score: str, estimate: Estimate) -> str:

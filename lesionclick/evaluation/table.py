@@ -12,9 +12,9 @@ import numpy as np
 
 from lesionclick.errors import CaseError
 from lesionclick.evaluation.metrics import auc
-from lesionclick.files import replacing
+from lesionclick.files import describe_error, replacing
 
-ROWS_FILE = Path("cases.csv")
+TABLE_FILE = Path("cases.csv")
 
 SCORES = {
     "dice": "Dice",
@@ -115,10 +115,9 @@ class Table:
         Raises:
             CaseError: the file cannot be written.
         """
-        columns = [field.name for field in dataclasses.fields(CaseScore)]
         with replacing(path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(self.step_name if column == "step" else column for column in columns)
+            writer.writerow(_columns(self.step_name))
             writer.writerows(dataclasses.astuple(row) for row in self.rows)
 
     @classmethod
@@ -128,23 +127,28 @@ class Table:
         Raises:
             CaseError: the file is missing or holds something else.
         """
-        fields = dataclasses.fields(CaseScore)
         parse: list[Callable[[str], Any]] = list(typing.get_type_hints(CaseScore).values())  # str, int and float
+        wrong = f"{path}: is not what `lesionclick evaluate` writes, expected its columns and every case at every step"
         try:
             with path.open(newline="") as file:
                 header, *lines = csv.reader(file)
-            step_name = header[[field.name for field in fields].index("step")]
+            (step_name,) = (name for name in STEP_NAMES if header == _columns(name))
             rows = tuple(CaseScore(*(one(text) for one, text in zip(parse, line, strict=True))) for line in lines)
         except FileNotFoundError:
             raise CaseError(f"{path}: the file is missing, expected what `lesionclick evaluate` writes") from None
-        except (OSError, ValueError, IndexError) as error:
-            raise CaseError(f"{path}: is not what `lesionclick evaluate` writes: {error}") from None
+        except OSError as error:
+            raise CaseError(f"{path}: cannot be read: {describe_error(error)}") from error
+        except (ValueError, csv.Error) as error:
+            raise CaseError(wrong) from error
         table = cls(step_name, rows)
-        if step_name not in STEP_NAMES or [(row.case, row.step) for row in rows] != [
-            (case, step) for case in table.cases for step in table.steps
-        ]:
-            raise CaseError(f"{path}: is not what `lesionclick evaluate` writes, expected every case at every step")
+        if [(row.case, row.step) for row in rows] != [(case, step) for case in table.cases for step in table.steps]:
+            raise CaseError(wrong)
         return table
+
+
+def _columns(step_name: str) -> list[str]:
+    """The columns of cases.csv: the fields of a score, with what a step counts in place of "step"."""
+    return [step_name if field.name == "step" else field.name for field in dataclasses.fields(CaseScore)]
 
 
 def step_span(steps: Sequence[int]) -> str:

@@ -75,7 +75,8 @@ def test_evaluation_prints_its_summary(evaluate: Command, tmp_path: Path) -> Non
     assert code == 0, errors
     assert printed == (tmp_path / "out" / "summary.md").read_text()
     assert printed.startswith("# tiny on dataset\n\n## all: 1 cases\n")
-    assert "%|" not in errors  # no progress bar where stderr is no terminal
+    assert "INFO evaluation: 1 of 1 cases, " in errors  # a line, for stderr is no terminal
+    assert "%|" not in errors
     settings = json.loads((tmp_path / "out" / "settings.json").read_text())
     assert {name: settings[name] for name in ("steps", "interaction", "seed", "keep_masks")} == {
         "steps": [0, 1],

@@ -50,6 +50,9 @@ def test_steps_in_words(steps: Sequence[int], text: str) -> None:
         lambda text: text.replace("0.13", "high"),
         lambda text: text.rsplit("\n", 2)[0] + "\n",  # the last step of the last case
         lambda text: text.replace(",clicks,", ",lesions,"),
+        lambda text: text.replace("fdg", '"fdg', 1),
+        lambda text: "\x00",
+        lambda text: text.replace("false_positive_ml,false_negative_ml", "false_negative_ml,false_positive_ml"),
     ],
 )
 def test_damaged_table_is_refused(change: Callable[[str], str], tmp_path: Path) -> None:

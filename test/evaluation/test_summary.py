@@ -3,7 +3,7 @@ import math
 import pytest
 from helpers_evaluation import make_score
 
-from lesionclick.evaluation.summary import split_by_tracer, summarize, to_json, to_markdown
+from lesionclick.evaluation.summary import Summary, split_by_tracer
 from lesionclick.evaluation.table import Table
 
 
@@ -19,13 +19,13 @@ def make_table(*cases: tuple[str, float], steps: tuple[int, ...] = (0, 1)) -> Ta
 
 def test_all_cases_and_each_tracer_are_summarized() -> None:
     table = make_table(("psma", math.nan), ("fdg", 0.4), ("fdg", 0.6))
-    summary = summarize(table)
-    assert list(summary) == ["all", "fdg", "psma"]
-    dice = summary["all"]["1"]["dice"]
+    groups = Summary.of(table).groups
+    assert list(groups) == ["all", "fdg", "psma"]
+    dice = groups["all"].lines["1"]["dice"]
     assert dice.cases == 2
     assert dice.mean == pytest.approx(0.5)
-    assert list(summary["fdg"]) == ["0", "1"]
-    content = to_json(table, summary)
+    assert list(groups["fdg"].lines) == ["0", "1"]
+    content = Summary.of(table).to_json()
     assert [(group, part["cases"]) for group, part in content.items()] == [("all", 3), ("fdg", 2), ("psma", 1)]
     assert content["psma"]["lines"]["0"]["dice"]["mean"] is None
     assert content["fdg"]["lines"]["0"]["dice"]["mean"] == 0.5
@@ -38,10 +38,10 @@ def test_tracers_that_names_do_not_tell_make_no_groups() -> None:
 
 def test_markdown_has_a_line_for_each_step_and_area() -> None:
     table = make_table(("fdg", 0.5), ("fdg", 0.5), steps=(0, 3, 7, 10))
-    text = to_markdown(table, summarize(table))
+    text = Summary.of(table).to_markdown()
     assert text.startswith("## all: 2 cases\n\n| clicks a label | Dice | FPvol, ml | FNvol, ml | detection F1 |\n")
     assert "| 3 | 0.500 [0.500, 0.500]; 0.500 | 2.00 [2.00, 2.00]; 2.00 | 4.00" in text
     assert "| AUC 0, 3, 7, 10 | 1.500 [1.500, 1.500]; 1.500 |" in text
     assert "AUC: trapezoid" in text
     table = make_table(("fdg", 0.5))
-    assert "AUC" not in to_markdown(table, summarize(table))
+    assert "AUC" not in Summary.of(table).to_markdown()
