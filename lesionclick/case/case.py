@@ -78,7 +78,11 @@ class Case:
         return cls(name, ct_zyx, pet_zyx, ct_geometry, clicks)
 
     def write(
-        self, folder: Path, *, lesion_zyx: np.ndarray | None = None, ct_type: type[np.number] = np.float32
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        lesion_zyx: np.ndarray | None = None,
+        ct_type: type[np.number] = np.float32,
     ) -> None:
         """Writes the case in Grand Challenge layout, as `read` reads it; each file appears whole or not at all.
 
@@ -93,6 +97,7 @@ class Case:
         Raises:
             CaseError: a file cannot be written.
         """
+        folder = Path(folder)
         ct_zyx = np.round(self.ct_zyx) if issubclass(ct_type, np.integer) else self.ct_zyx
         write_image(ct_zyx.astype(ct_type), self.geometry, folder / CT_FOLDER / f"{self.name}.mha")
         write_image(self.pet_zyx.astype(np.float32), self.geometry, folder / PET_FOLDER / f"{self.name}.mha")

@@ -5,6 +5,7 @@ the file's name. They are the same (and `header` is left out) unless `item` is o
 """
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -86,12 +87,7 @@ def date_and_time(header: Dataset, event: str) -> datetime.datetime:
         CaseError: one of the two is missing or not what it should be.
     """
     text = text_of(header, f"{event}Date")
-    try:
-        date = DA(text)
-    except ValueError:
-        date = None
-    if date is None:
-        raise CaseError(f"{header.filename}: {tag_of(f'{event}Date')} is {text!r}, not a date")
+    date = _parse(DA, text, f"{header.filename}: {tag_of(f'{event}Date')} is {text!r}, not a date")
     return datetime.datetime.combine(date, time_of(header, f"{event}Time"))
 
 
@@ -102,12 +98,7 @@ def time_of(item: Dataset, keyword: str, header: Dataset | None = None) -> datet
         CaseError: the field is missing or not a time of day.
     """
     text = text_of(item, keyword, header)
-    try:
-        time = TM(text)
-    except ValueError:
-        time = None
-    if time is None:
-        raise CaseError(f"{(header or item).filename}: {tag_of(keyword)} is {text!r}, not a time of day")
+    time = _parse(TM, text, f"{(header or item).filename}: {tag_of(keyword)} is {text!r}, not a time of day")
     return datetime.time(time.hour, time.minute, time.second, time.microsecond)
 
 
@@ -130,10 +121,17 @@ def parse_moment(text: str, place: str) -> datetime.datetime:
     Raises:
         CaseError: the text is not a date and time.
     """
-    try:
-        moment = DT(text) if text[:12].isdigit() and len(text) >= 12 else None
-    except ValueError:
-        moment = None
-    if moment is None:
-        raise CaseError(f"{place} is {text!r}, not a date and time")
+    has_minutes = text[:12].isdigit() and len(text) >= 12
+    moment = _parse(DT, text if has_minutes else "", f"{place} is {text!r}, not a date and time")
     return datetime.datetime.combine(moment.date(), moment.time())
+
+
+def _parse(kind: Callable[[str], Any], text: str, message: str) -> Any:
+    """A text as pydicom's `DA`, `TM` or `DT`, which give None for an empty one; CaseError where it is none."""
+    try:
+        found = kind(text)
+    except ValueError:
+        found = None
+    if found is None:
+        raise CaseError(message)
+    return found

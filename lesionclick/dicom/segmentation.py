@@ -34,7 +34,7 @@ def choose_segments(study: Path, paths: Sequence[Path], patterns: Sequence[str])
     labels = {(path, number): label for path in paths for number, label in _segment_labels(path).items()}
     listed = ", ".join(sorted(set(labels.values())))
     if not labels:
-        raise CaseError(f"{study}: holds no DICOM SEG; a study that is free of lesions has to be said to be so")
+        raise CaseError(f"{study}: holds no DICOM SEG, expected one unless the study is declared free of lesions")
     if not patterns and len(labels) > 1:
         raise CaseError(f"{study}: holds {len(labels)} segments ({listed}), name those that are lesions")
     for pattern in patterns:

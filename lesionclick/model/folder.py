@@ -116,7 +116,7 @@ class ModelFolder:
         """One network, ready for inference: float32, on the CPU.
 
         Raises:
-            ModelError: the file changed since the folder was read.
+            ModelError: the file can no longer be read.
         """
         network: torch.nn.Module = build_network(self.architecture, self.channels)
         weights = WeightsFile(fold.path)
@@ -126,16 +126,16 @@ class ModelFolder:
 
 def _find_weights(folder: Path) -> list[Path]:
     """The file of weights of each fold, in order of their number, "all" last."""
-    fold_folders = [entry for entry in folder.iterdir() if fold_name(entry.name)]
-    if not fold_folders:
+    found_folders = [entry for entry in folder.iterdir() if fold_name(entry.name)]
+    if not found_folders:
         raise ModelError(
             f"{folder}: holds no fold_<n> folder, expected one or more with {CHECKPOINT_FILE} or {PACKED_FILE}"
         )
     paths = []
-    for fold_folder in sorted(fold_folders, key=lambda entry: (len(entry.name), entry.name)):
-        found = [fold_folder / name for name in (PACKED_FILE, CHECKPOINT_FILE) if (fold_folder / name).is_file()]
+    for fold in sorted(found_folders, key=lambda entry: (len(entry.name), entry.name)):
+        found = [fold / name for name in (PACKED_FILE, CHECKPOINT_FILE) if (fold / name).is_file()]
         if len(found) != 1:
-            raise ModelError(f"{fold_folder}: holds {len(found)} of {CHECKPOINT_FILE} and {PACKED_FILE}, expected one")
+            raise ModelError(f"{fold}: holds {len(found)} of {CHECKPOINT_FILE} and {PACKED_FILE}, expected one")
         paths.append(found[0])
     return paths
 

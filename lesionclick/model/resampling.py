@@ -45,9 +45,8 @@ def resample(
         return slice_by_slice
     result = torch.from_numpy(volume)
     low, high = torch.aminmax(result)
-    for axis in sorted(
-        range(3), key=lambda axis: shape[axis] / volume.shape[axis]
-    ):  # shrinking axes first: fewer values
+    shrinking_first = sorted(range(3), key=lambda axis: shape[axis] / volume.shape[axis])  # less to multiply
+    for axis in shrinking_first:
         if shape[axis] != volume.shape[axis]:
             result = _multiply(_matrix(volume.shape[axis], shape[axis], options.get("order", 3)), result, axis)
     resampled: np.ndarray = result.clamp_(low, high).numpy()  # as skimage does: a cubic spline overshoots

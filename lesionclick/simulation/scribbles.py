@@ -60,7 +60,7 @@ def _border(box: np.ndarray) -> np.ndarray:
 
 
 def _random_walk(box: np.ndarray, start: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Steps to random neighbours (26) from a voxel on; a step that would leave the component is not taken."""
+    """Steps to random neighbors (26) from a voxel on; a step that would leave the component is not taken."""
     walk = [start]
     for step in generator.integers(-1, 1, size=(WALK_STEPS * max(box.shape), 3), endpoint=True):
         point = walk[-1] + step

@@ -124,7 +124,9 @@ def test_segments_of_several_files_are_united(
 
 
 def test_no_segmentation_at_all_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CaseError, match="holds no DICOM SEG; a study that is free of lesions has to be said to be so"):
+    with pytest.raises(
+        CaseError, match="holds no DICOM SEG, expected one unless the study is declared free of lesions"
+    ):
         choose_segments(tmp_path, [], [])
 
 

@@ -12,20 +12,21 @@ from lesionclick.model.pack import pack
 
 def test_check_prints_what_a_folder_is(model_folder: Path, tmp_path: Path) -> None:
     packed = pack(model_folder, tmp_path / "packed").path
-    text = describe(ModelFolder.read(packed))
-    for part in (
-        "0, 1",
-        "16 x 16 x 16 voxels",
-        "3 x 2.03642 x 2.03642 mm",
-        "edt",
-        "radius 2",
-        "axes 0, 1, 2",
-        "float16",
-        "MB",
-    ):
-        assert part in text
+    lines = describe(ModelFolder.read(packed)).splitlines()
     stored = load_file(packed / "fold_0" / "weights.safetensors")
-    assert f"{sum(tensor.numel() for tensor in stored.values()):,} a network" in text
+    assert lines[:-1] == [
+        f"model        {packed}",
+        "description  none",
+        "folds        0, 1",
+        f"parameters   {sum(tensor.numel() for tensor in stored.values()):,} a network",
+        "patch        16 x 16 x 16 voxels",
+        "spacing      3 x 2.03642 x 2.03642 mm",
+        "channels     CT, PET, tumor clicks, background clicks",
+        "clicks       encoding edt, radius 2",
+        "mirroring    axes 0, 1, 2",
+        "trainer      nnUNetTrainer",
+    ]
+    assert lines[-1].startswith("storage      weights.safetensors (float16, float32), 0.")
 
 
 def test_verify_finds_a_flipped_bit_in_a_checkpoint(own_model_folder: Path) -> None:
