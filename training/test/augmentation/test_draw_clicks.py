@@ -5,25 +5,15 @@ import pytest
 import torch
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from batchgeneratorsv2.transforms.utils.deep_supervision_downsampling import DownsampleSegForDSTransform
-from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTansform
-from scipy import ndimage, stats
+from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTransform
+from helpers_patch import PATCH_SHAPE, make_patch
+from scipy import stats
 
 from lesionclick.model.encoding import EDTEncoding, Encoding, GaussianEncoding
 from lesionclick_training.augmentation import draw_clicks
-from lesionclick_training.augmentation.draw_clicks import DrawClicks
+from lesionclick_training.augmentation.draw_clicks import DrawClicks, draw_count
 
-SHAPE = (20, 22, 24)
 SIGNIFICANCE = 0.001  # the seeds are fixed, so a test that passes once passes always
-
-
-def make_patch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """CT and PET, both normalized, and lesions and organs; the lesion holds 10 clicks and more."""
-    generator = np.random.default_rng(seed)
-    image = ndimage.gaussian_filter(generator.normal(size=(2, *SHAPE)), (0, 1, 1, 1))
-    segmentation = np.zeros((2, *SHAPE), dtype=np.int16)
-    segmentation[0, 5:11, 6:12, 7:13] = 1
-    segmentation[1, 12:, 12:, 12:] = 3
-    return torch.from_numpy(image.astype(np.float32)), torch.from_numpy(segmentation)
 
 
 @pytest.mark.parametrize("encoding", [EDTEncoding(2), EDTEncoding(4), GaussianEncoding(1.0)])
@@ -38,8 +28,8 @@ def test_clicks_become_two_more_channels(encoding: Encoding) -> None:
     assert torch.equal(done["segmentation"], make_patch()[1])
     assert len(parameters["tumor"]) > 0
     assert len(parameters["background"]) > 0
-    np.testing.assert_array_equal(done["image"][2], encoding.encode(parameters["tumor"], SHAPE))
-    np.testing.assert_array_equal(done["image"][3], encoding.encode(parameters["background"], SHAPE))
+    np.testing.assert_array_equal(done["image"][2], encoding.encode(parameters["tumor"], PATCH_SHAPE))
+    np.testing.assert_array_equal(done["image"][3], encoding.encode(parameters["background"], PATCH_SHAPE))
 
 
 def test_same_seed_same_channels() -> None:
@@ -70,6 +60,16 @@ def test_numbers_of_both_labels_are_as_described_and_independent() -> None:
         assert stats.chisquare(counts, len(drawn) * weights / weights.sum()).pvalue > SIGNIFICANCE
     together = np.histogram2d(numbers[:, 0], numbers[:, 1], bins=np.array([0, 1, 4, 7, 11]))[0]
     assert stats.chi2_contingency(together).pvalue > SIGNIFICANCE
+
+
+@pytest.mark.parametrize("most", [0, 1, 3, 10])
+def test_the_number_of_clicks_is_distributed_as_described(most: int) -> None:
+    generator = np.random.default_rng(0)
+    counts = np.bincount([draw_count(generator, most) for _ in range(20000)], minlength=most + 1)
+    weights = np.log(np.arange(most + 2, 1, -1))
+    assert len(counts) == most + 1
+    if most:
+        assert stats.chisquare(counts, 20000 * weights / weights.sum()).pvalue > SIGNIFICANCE
 
 
 def test_tumor_clicks_stay_without_background_clicks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,15 +148,15 @@ def test_scale_and_level_of_the_pet_do_not_matter(custom_probability: float) -> 
 def test_patches_without_anything() -> None:
     for label in (0, -1):
         for custom_probability in (0, 1):
-            image, segmentation = torch.zeros(2, *SHAPE), torch.full((2, *SHAPE), label, dtype=torch.int16)
+            image, segmentation = torch.zeros(2, *PATCH_SHAPE), torch.full((2, *PATCH_SHAPE), label, dtype=torch.int16)
             drawn = DrawClicks(custom_probability=custom_probability)(image=image, segmentation=segmentation)
-            assert torch.equal(drawn["image"], torch.zeros(4, *SHAPE))
+            assert torch.equal(drawn["image"], torch.zeros(4, *PATCH_SHAPE))
 
 
 def test_place_among_the_transforms_of_nnunet() -> None:
     image, segmentation = make_patch()
     scales = [[1.0] * 3, [0.5] * 3]
-    chain = ComposeTransforms([DrawClicks(), RemoveLabelTansform(-1, 0), DownsampleSegForDSTransform(scales)])
+    chain = ComposeTransforms([DrawClicks(), RemoveLabelTransform(-1, 0), DownsampleSegForDSTransform(scales)])
     done = chain(image=torch.flip(image, [1]), segmentation=torch.flip(segmentation, [1]))
-    assert done["image"].shape == (4, *SHAPE)
-    assert [part.shape for part in done["segmentation"]] == [(2, *SHAPE), (2, 10, 11, 12)]
+    assert done["image"].shape == (4, *PATCH_SHAPE)
+    assert [part.shape for part in done["segmentation"]] == [(2, *PATCH_SHAPE), (2, 10, 11, 12)]

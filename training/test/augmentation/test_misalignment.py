@@ -1,33 +1,23 @@
 import numpy as np
 import pytest
 import torch
+from helpers_patch import PATCH_SHAPE, make_patch
 from scipy import ndimage, stats
 
 from lesionclick_training.augmentation.misalignment import PETCTMisalignment
 
-SHAPE = (20, 22, 24)
 SIGNIFICANCE = 0.001  # the seeds are fixed, so a test that passes once passes always
-
-
-def make_patch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """CT and PET, both normalized, and lesions and organs; the lesion holds 10 clicks and more."""
-    generator = np.random.default_rng(seed)
-    image = ndimage.gaussian_filter(generator.normal(size=(2, *SHAPE)), (0, 1, 1, 1))
-    segmentation = np.zeros((2, *SHAPE), dtype=np.int16)
-    segmentation[0, 5:11, 6:12, 7:13] = 1
-    segmentation[1, 12:, 12:, 12:] = 3
-    return torch.from_numpy(image.astype(np.float32)), torch.from_numpy(segmentation)
 
 
 def draw_misalignments(transform: PETCTMisalignment, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Angles in degrees of each draw (NaN for none), and shifts in voxels."""
-    image = torch.zeros(2, *SHAPE)
+    image = torch.zeros(2, *PATCH_SHAPE)
     angles, shifts = [], []
     for _ in range(count):
         parameters = transform.get_parameters(image=image)
         rotation = parameters["affine"]
         angles.append(np.full(3, np.nan) if rotation is None else _plane_angles(rotation))
-        shifts.append(np.array(parameters["center_location_in_pixels"]) - np.array(SHAPE) / 2)
+        shifts.append(np.array(parameters["center_location_in_pixels"]) - np.array(PATCH_SHAPE) / 2)
     return np.array(angles), np.array(shifts)
 
 
@@ -65,7 +55,7 @@ def apply_misalignment(image: torch.Tensor, shift: tuple[int, int, int], rotatio
 
 
 def test_a_known_shift_moves_a_known_voxel() -> None:
-    image = torch.zeros(2, *SHAPE)
+    image = torch.zeros(2, *PATCH_SHAPE)
     image[:, 5, 6, 7] = 1
     moved = apply_misalignment(image, (0, 2, -1), None)
     assert torch.argwhere(moved[0]).tolist() == [[5, 4, 8]]
@@ -90,9 +80,9 @@ def test_a_known_rotation_moves_a_known_place() -> None:
 def test_misalignment_brings_no_edge() -> None:
     for seed in range(5):
         np.random.seed(seed)
-        flat = PETCTMisalignment(p_rotation=1, p_shift=1)(image=torch.full((2, *SHAPE), -2.5))["image"]
+        flat = PETCTMisalignment(p_rotation=1, p_shift=1)(image=torch.full((2, *PATCH_SHAPE), -2.5))["image"]
         assert torch.allclose(flat, torch.tensor(-2.5))
-    slope = torch.arange(24.0).expand(2, *SHAPE)
+    slope = torch.arange(24.0).expand(2, *PATCH_SHAPE)
     assert apply_misalignment(slope, (0, 0, 2), None)[0, 3, 3, -4:].tolist() == [22, 23, 23, 23]
     assert apply_misalignment(slope, (0, 0, -2), None)[0, 3, 3, :4].tolist() == [0, 0, 0, 1]
 

@@ -5,12 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_dicom import PET_SHAPE, PET_SPACING, SyntheticStudy
-from typer.testing import CliRunner
-
-from lesionclick.errors import CaseError
-from lesionclick_training.cli.convert import convert_app
-from lesionclick_training.data.testing import (
+from helpers_data import (
     file_names,
     make_image,
     read_stored,
@@ -20,6 +15,11 @@ from lesionclick_training.data.testing import (
     write_release,
     write_release_clicks,
 )
+from helpers_dicom import PET_SHAPE, PET_SPACING, SyntheticStudy
+from typer.testing import CliRunner
+
+from lesionclick.errors import CaseError
+from lesionclick_training.cli.convert import convert_app
 
 
 def run(*arguments: object) -> str:

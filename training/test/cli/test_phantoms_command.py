@@ -1,49 +1,37 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import SimpleITK as sitk
+from helpers_command import run_command
 
 from lesionclick.case.case import Case
 from lesionclick.case.dataset import case_names
-from lesionclick_training.cli.main import main
-
-Command = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs lesionclick-train: exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert isinstance(stopped.value.code, int)
-        return stopped.value.code, captured.out, captured.err
-
-    return run
-
-
-def test_phantoms_make_a_dataset_that_grows(command: Command, tmp_path: Path) -> None:
+def test_phantoms_make_a_dataset_that_grows(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = tmp_path / "raw" / "Dataset901_Phantom"
-    assert command("phantoms", out, "--count", 2, "--spacing", 14)[:2] == (0, f"{out}: 2 phantoms\n")
-    assert command("phantoms", out, "--count", 1, "--first-seed", 5, "--more", "--spacing", 14)[0] == 0
+    assert run_command(capsys, "phantoms", out, "--count", 2, "--spacing", 14)[:2] == (0, f"{out}: 2 phantoms\n")
+    assert run_command(capsys, "phantoms", out, "--count", 1, "--first-seed", 5, "--more", "--spacing", 14)[0] == 0
     names = case_names(out)
     assert [name.split("_")[0] for name in names] == ["base", "base", "more"]
     assert [name.split("_")[2] for name in names] == ["00000", "00001", "00005"]
     dataset = json.loads((out / "dataset.json").read_text())
     assert dataset["numTraining"] == 3
     assert dataset["description"] == "trained on synthetic phantoms, for demonstration and tests, not for patients"
-    code, _, errors = command("phantoms", out, "--count", 1, "--spacing", 14)
+    code, _, errors = run_command(capsys, "phantoms", out, "--count", 1, "--spacing", 14)
     assert code == 2
     assert f"has a case {names[0]} already" in errors
 
 
-def test_phantoms_for_the_container_come_with_truth_and_clicks(command: Command, tmp_path: Path) -> None:
+def test_phantoms_for_the_container_come_with_truth_and_clicks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert (
-        command("phantoms", tmp_path / "cases", "--count", 1, "--first-seed", 3, "--spacing", 14, "--container")[0] == 0
+        run_command(
+            capsys, "phantoms", tmp_path / "cases", "--count", 1, "--first-seed", 3, "--spacing", 14, "--container"
+        )[0]
+        == 0
     )
     (folder,) = (tmp_path / "cases").iterdir()
     case = Case.read(folder)

@@ -1,14 +1,13 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from helpers_command import run_command
 
 from lesionclick.evaluation.table import Table
 from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring, Networks
 from lesionclick.testing import make_plans, write_model
-from lesionclick_training.cli.main import main
 from lesionclick_training.data.nnunet_layout import stack_label, write_case, write_splits
 from lesionclick_training.nnunet.job import Device
 from lesionclick_training.nnunet.network_sizes import NetworkSize
@@ -16,22 +15,6 @@ from lesionclick_training.nnunet.settings import TrainingSettings
 from lesionclick_training.nnunet.workspace import Workspace
 from lesionclick_training.study.paper_rows import PAPER_ROWS
 from lesionclick_training.study.table_study import TableStudy
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs lesionclick-train: exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert isinstance(stopped.value.code, int)
-        return stopped.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture
@@ -53,30 +36,32 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_validate_takes_one_folds_network_and_cases(
-    command: Command, dataset: Path, model: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], dataset: Path, model: Path, tmp_path: Path
 ) -> None:
     arguments = ("validate", model, "--dataset", dataset, "--device", "cpu")
-    code, out, errors = command(*arguments, "--fold", 1, "--out", tmp_path / "rows.csv")
+    code, out, errors = run_command(capsys, *arguments, "--fold", 1, "--out", tmp_path / "rows.csv")
     assert code == 0
     assert out.startswith("## all: 1 cases\n\n| clicks a label | Dice |")
     assert "4 tiles, 1 networks\n" in errors
     rows = (tmp_path / "rows.csv").read_text().splitlines()[1:]
     assert [row.split(",")[:3:2] for row in rows] == [["a", "0"], ["a", "3"], ["a", "7"], ["a", "10"]]
-    code, out, errors = command(*arguments)
+    code, out, errors = run_command(capsys, *arguments)
     assert out.startswith("## all: 2 cases\n")
     assert "4 tiles, 2 networks\n" in errors
 
 
-def test_validate_refuses_what_it_cannot_do(command: Command, dataset: Path, model: Path) -> None:
-    assert command("validate", model)[0] == 2
-    code, _, errors = command("validate", model, "--dataset", dataset, "--fold", 2)
+def test_validate_refuses_what_it_cannot_do(capsys: pytest.CaptureFixture[str], dataset: Path, model: Path) -> None:
+    assert run_command(capsys, "validate", model)[0] == 2
+    code, _, errors = run_command(capsys, "validate", model, "--dataset", dataset, "--fold", 2)
     assert (code, "has no fold 2, it has 0, 1" in errors) == (2, True)
     (dataset / "splits_final.json").unlink()
-    code, _, errors = command("validate", model, "--dataset", dataset, "--fold", 1)
+    code, _, errors = run_command(capsys, "validate", model, "--dataset", dataset, "--fold", 1)
     assert (code, "splits_final.json: the file is missing" in errors) == (2, True)
 
 
-def test_table_runs_the_rows_asked_for(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_runs_the_rows_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
 
     def remember(study: TableStudy, names: list[str]) -> dict[str, list[Table]]:
@@ -88,7 +73,7 @@ def test_table_runs_the_rows_asked_for(command: Command, tmp_path: Path, monkeyp
     out = tmp_path / "table.md"
     options = ("--start", "start.pth", "--root", tmp_path, "--plan", "small", "--device", "cpu", "--out", out)
     inference = ("--mirroring", "adaptive", "--networks", "all", "--field-of-view", "full")
-    code, printed, _ = command("table", 901, 902, *options, *inference, "--folds", "0-2", "--row", "EDT 2")
+    code, printed, _ = run_command(capsys, "table", 901, 902, *options, *inference, "--folds", "0-2", "--row", "EDT 2")
     assert (code, printed) == (0, f"{out}\n")
     study = TableStudy(
         Workspace(tmp_path, results_name="table"),
@@ -104,7 +89,7 @@ def test_table_runs_the_rows_asked_for(command: Command, tmp_path: Path, monkeyp
     assert asked == [(study, ["EDT 2"])]
     assert "Each row: 8 epochs" in out.read_text()
 
-    assert command("table", 901, 902, *options)[0] == 0
+    assert run_command(capsys, "table", 901, 902, *options)[0] == 0
     assert asked[-1][1] == [row.name for row in PAPER_ROWS]
-    code, _, errors = command("table", 901, 902, *options, "--row", "EDT 9")
+    code, _, errors = run_command(capsys, "table", 901, 902, *options, "--row", "EDT 9")
     assert (code, "'EDT 9' is none of autoPET III model" in errors) == (2, True)

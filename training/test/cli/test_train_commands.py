@@ -3,18 +3,12 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-
-from lesionclick_training.cli.main import main
-from lesionclick_training.nnunet import training
-from lesionclick_training.nnunet.job import Device, TrainingJob
-from lesionclick_training.nnunet.network_sizes import NetworkSize
-from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
-from lesionclick_training.nnunet.testing import (
+from helpers_command import run_command
+from helpers_training import (
     DATASET,
     make_trainer,
     make_workspace,
@@ -23,24 +17,13 @@ from lesionclick_training.nnunet.testing import (
     tiny_environment,
     write_tiny_dataset,
 )
+
+from lesionclick_training.nnunet import training
+from lesionclick_training.nnunet.job import Device, TrainingJob
+from lesionclick_training.nnunet.network_sizes import NetworkSize
+from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
 from lesionclick_training.nnunet.variants import Variant
 from lesionclick_training.nnunet.workspace import Workspace
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs lesionclick-train: exit code, stdout, stderr without the frame that a wrong option gets."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert isinstance(stopped.value.code, int)
-        return stopped.value.code, captured.out, " ".join(captured.err.replace("│", " ").split())
-
-    return run
 
 
 @pytest.fixture
@@ -57,22 +40,24 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Workspace, TrainingJo
 
 
 def test_train_hands_on_its_options(
-    command: Command, trained: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], trained: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, out, _ = command("train", 901, "all", "--variant", "EDT2", "--root", tmp_path)
-    assert (code, out) == (0, "model\n")
-    assert trained[-1] == (Workspace(tmp_path), TrainingJob(901, "all", Variant.EDT2), TrainingSettings(), False)
+    for flags in ((), ("--resume",)):
+        code, out, _ = run_command(capsys, "train", 901, "all", "--variant", "EDT2", "--root", tmp_path, *flags)
+        assert (code, out) == (0, "model\n")
+        job = TrainingJob(901, "all", Variant.EDT2)
+        assert trained[-1] == (Workspace(tmp_path), job, TrainingSettings(), bool(flags))
 
     monkeypatch.setenv("LESIONCLICK_ROOT", str(tmp_path))
     monkeypatch.setenv("LESIONCLICK_ITERATIONS", "4")
     monkeypatch.setenv("LESIONCLICK_SEED", "9")
     job_options = ("--variant", "NoClicks", "--plan", "small", "--device", "cpu", "--pretrained", "p.pth", "--stem", 3)
     options = ("--epochs", 3, "--val-iterations", 5, "--initial-lr", 0.5, "--optimizer", "AdamW", "--seed", 7)
-    others = ("--oversample-foreground", 1, "--organ-weight", 0.1, "--lesion-heads", "h.pth", "--resume")
-    assert command("train", 901, 2, *job_options, *options, *others)[0] == 0
+    others = ("--oversample-foreground", 1, "--organ-weight", 0.1, "--lesion-heads", "h.pth")
+    assert run_command(capsys, "train", 901, 2, *job_options, *options, *others)[0] == 0
     job = TrainingJob(901, "2", Variant.NoClicks, NetworkSize.small, Device.cpu, Path("p.pth"), 3)
     settings = TrainingSettings(3, 4, 5, 0.5, Optimizer.AdamW, 1.0, 0.1, Path("h.pth"), 7)
-    assert trained[-1] == (Workspace(tmp_path), job, settings, True)
+    assert trained[-1] == (Workspace(tmp_path), job, settings, False)
 
 
 @pytest.mark.parametrize(
@@ -81,16 +66,18 @@ def test_train_hands_on_its_options(
         (["preprocess", "902"], "holds 0 folders Dataset902_*, expected one"),
         (["train", "902", "0", "--variant", "EDT2"], "holds 0 folders Dataset902_*, expected one"),
         (["train", "902", "0", "--variant", "EDT9"], "'EDT9' is not one of 'NoClicks',"),
+        (["train", "902", "one", "--variant", "EDT2"], "'one' is neither a number nor all"),
+        (["train", "902", "0", "--variant", "EDT2", "--resume", "--pretrained", "a"], "not from both"),
         (["train", "902", "0", "--variant", "EDT2", "--initial-lr", "2"], "LESIONCLICK_INITIAL_LR is '2.0', expected"),
         (["pretrained", "a", "b", "902", "--variant", "EDT2"], "holds 0 folders Dataset902_*, expected one"),
     ],
 )
 def test_a_mistake_of_the_user_is_one_sentence(
-    command: Command, tmp_path: Path, arguments: list[str], sentence: str
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], sentence: str
 ) -> None:
-    code, _, errors = command(*arguments, "--root", tmp_path)
+    code, _, errors = run_command(capsys, *arguments, "--root", tmp_path)
     assert code == 2
-    assert sentence in errors
+    assert sentence in " ".join(errors.replace("│", " ").split())  # without the frame that a wrong option gets
 
 
 def test_help_loads_no_networks() -> None:
@@ -105,11 +92,11 @@ def test_help_loads_no_networks() -> None:
 
 
 @pytest.mark.slow
-def test_preprocess_leaves_plans_and_cases(command: Command, tmp_path: Path) -> None:
+def test_preprocess_leaves_plans_and_cases(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     write_tiny_dataset(tmp_path / "raw" / "Dataset907_Two", names=("a", "b"), first_seed=1)
     with tiny_environment(), quick_fingerprints():
         options = ("--plan", "small", "--root", tmp_path, "--processes", 1)
-        code, out, _ = command("preprocess", 907, *options)
+        code, out, _ = run_command(capsys, "preprocess", 907, *options)
     plans = tmp_path / "preprocessed" / "Dataset907_Two" / "TinyPlans.json"
     assert (code, out.splitlines()[-1]) == (0, str(plans))
     assert sorted(path.name for path in (plans.parent / "TinyPlans_3d_fullres").glob("*.b2nd")) == [
@@ -121,14 +108,16 @@ def test_preprocess_leaves_plans_and_cases(command: Command, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_nnunets_own_command_trains_from_a_checkpoint_that_ours_made(command: Command, tmp_path: Path) -> None:
+def test_nnunets_own_command_trains_from_a_checkpoint_that_ours_made(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     workspace = make_workspace(tmp_path)
     start = tmp_path / "start.pth"
     with tiny_environment():
         weights = make_trainer(workspace, Variant.NoClicks).network.state_dict()
         torch.save({"network_weights": weights}, tmp_path / "source.pth")
         place = (DATASET, "--variant", "EDT3", "--plan", "small", "--root", tmp_path)
-        assert command("pretrained", tmp_path / "source.pth", start, *place)[0] == 0
+        assert run_command(capsys, "pretrained", tmp_path / "source.pth", start, *place)[0] == 0
 
         # so slow that the weights stay where they began
         settings = TrainingSettings(2, 2, 1, initial_lr=1e-30, lesion_heads=start)

@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
-
-from lesionclick.errors import CaseError
-from lesionclick_training.data.autopet import convert_autopet
-from lesionclick_training.data.organs import write_organs
-from lesionclick_training.data.testing import (
+from helpers_data import (
     AUTOPET_CASES,
     SHAPE,
     file_names,
@@ -24,6 +19,11 @@ from lesionclick_training.data.testing import (
     write_release,
     write_release_clicks,
 )
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+
+from lesionclick.errors import CaseError
+from lesionclick_training.data.autopet import convert_autopet
+from lesionclick_training.data.organs import write_organs
 
 
 @pytest.fixture

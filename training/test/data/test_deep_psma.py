@@ -3,11 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers_data import SHAPE, file_names, make_image, read_stored, write_challenge, write_image
 
 from lesionclick.errors import CaseError
 from lesionclick_training.data.deep_psma import convert_deep_psma
 from lesionclick_training.data.organs import write_organs
-from lesionclick_training.data.testing import SHAPE, file_names, make_image, read_stored, write_challenge, write_image
 
 
 @pytest.fixture

@@ -6,10 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
-
-pytest.importorskip("pydicom")
-pytest.importorskip("highdicom")
-
+from helpers_data import read_stored
 from helpers_dicom import (
     CT_ORIGIN,
     CT_SHAPE,
@@ -19,7 +16,6 @@ from helpers_dicom import (
     PET_SPACING,
     SyntheticStudy,
 )
-from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from pydicom.uid import CTImageStorage, generate_uid
 
 from lesionclick.case.geometry import Geometry
@@ -37,20 +33,10 @@ def study() -> SyntheticStudy:
 
 def convert(study: SyntheticStudy, folder: Path, **options: Any) -> tuple[np.ndarray, np.ndarray]:
     """Images (CT, PET) and label (lesion, organ) of a case as nnU-Net reads them."""
-    name = convert_dicom(study.write(folder / "patient 7"), folder / "Dataset301_Lung", **options)
+    dataset = folder / "Dataset301_Lung"
+    name = convert_dicom(study.write(folder / "patient 7"), dataset, **options)
     assert name == "patient 7"
-    return read_stored(folder)
-
-
-def read_stored(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    dataset, reader = folder / "Dataset301_Lung", SimpleITKIO()
-    images, properties = reader.read_images(
-        [str(dataset / f"imagesTr/patient 7_000{channel}.nii.gz") for channel in (0, 1)]
-    )
-    label, label_properties = reader.read_seg(str(dataset / "labelsTr/patient 7.nii.gz"))
-    assert np.allclose(properties["spacing"], label_properties["spacing"])
-    assert label.shape == images.shape
-    return images, label
+    return read_stored(dataset, name)
 
 
 def test_pet_becomes_suv_on_its_own_grid(study: SyntheticStudy, tmp_path: Path) -> None:
@@ -99,14 +85,16 @@ def write_with_lesion(study: SyntheticStudy, folder: Path) -> np.ndarray:
 def test_chosen_segments_become_the_lesion_channel(study: SyntheticStudy, tmp_path: Path) -> None:
     lesion = write_with_lesion(study, tmp_path / "patient 7")
     convert_dicom(tmp_path / "patient 7", tmp_path / "Dataset301_Lung", segments=["Lesion *"])
-    _, label = read_stored(tmp_path)
+    _, label = read_stored(tmp_path / "Dataset301_Lung", "patient 7")
     assert np.array_equal(label[0], lesion)
     assert not label[1].any()
 
 
 def test_a_study_says_whether_it_has_lesions(study: SyntheticStudy, tmp_path: Path) -> None:
     folder, dataset = study.write(tmp_path / "patient 7"), tmp_path / "Dataset301_Lung"
-    with pytest.raises(CaseError, match="holds no DICOM SEG; a study that is free of lesions has to be said to be so"):
+    with pytest.raises(
+        CaseError, match="holds no DICOM SEG, expected one unless the study is declared free of lesions"
+    ):
         convert_dicom(folder, dataset)
     write_with_lesion(SyntheticStudy(), tmp_path / "patient 8")
     with pytest.raises(CaseError, match="a segmentation in a study that was said to be without lesions"):
@@ -153,7 +141,7 @@ def test_series_are_chosen_by_their_uid(study: SyntheticStudy, tmp_path: Path) -
     with pytest.raises(CaseError, match=r"holds no PT series 1\.2\.3, only"):
         convert_dicom(folder, dataset, pet_series="1.2.3", without_lesions=True)
     convert_dicom(folder, dataset, ct_series=second[0].SeriesInstanceUID, without_lesions=True)
-    assert np.allclose(read_stored(tmp_path)[0][0][0, 0, 0], 7)
+    assert np.allclose(read_stored(dataset, "patient 7")[0][0][0, 0, 0], 7)
 
 
 def lose_weight(study: SyntheticStudy) -> None:

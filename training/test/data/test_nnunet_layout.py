@@ -3,11 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers_data import AUTOPET_CASES, SHAPE, make_image, write_release
 
 from lesionclick.errors import CaseError
 from lesionclick_training.data.autopet import convert_autopet
 from lesionclick_training.data.nnunet_layout import adding_cases, stack_label, write_case, write_dataset_json
-from lesionclick_training.data.testing import AUTOPET_CASES, SHAPE, make_image, write_release
 
 
 def test_cases_added_later_join_the_training_side_of_every_fold(tmp_path: Path) -> None:
@@ -26,3 +26,10 @@ def test_cases_added_later_join_the_training_side_of_every_fold(tmp_path: Path) 
     assert (content["numTraining"], content["description"]) == (len(AUTOPET_CASES) + 1, "for tests")
     with pytest.raises(CaseError, match="has a case more already"), adding_cases(dataset) as staged:
         write_case(staged, "more", image, image, stack_label(np.zeros(SHAPE, np.uint8)))
+
+
+def test_an_image_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    image = make_image(np.zeros(SHAPE, np.float32))
+    (tmp_path / "imagesTr").write_text("in the way")
+    with pytest.raises(CaseError, match=r"imagesTr/case_0000\.nii\.gz: cannot be written: "):
+        write_case(tmp_path, "case", image, image, stack_label(np.zeros(SHAPE, np.uint8)))

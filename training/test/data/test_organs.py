@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers_data import SHAPE, make_image, write_image, write_masks
 
 from lesionclick.errors import CaseError
 from lesionclick_training.data.nnunet_layout import ORGANS
@@ -14,7 +15,6 @@ from lesionclick_training.data.organs import (
     read_organs,
     write_organs,
 )
-from lesionclick_training.data.testing import SHAPE, make_image, write_image, write_masks
 
 
 def test_every_organ_is_made_of_known_classes() -> None:

@@ -3,12 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from lesionclick.errors import CaseError
-from lesionclick_training.nnunet.network_sizes import NetworkSize
-from lesionclick_training.nnunet.plans import write_plans
-from lesionclick_training.nnunet.preprocessing import preprocess
-from lesionclick_training.nnunet.testing import (
+from helpers_training import (
     DATASET,
     SPLIT,
     TINY,
@@ -18,6 +13,11 @@ from lesionclick_training.nnunet.testing import (
     tiny_environment,
     write_tiny_dataset,
 )
+
+from lesionclick.errors import CaseError
+from lesionclick_training.nnunet.network_sizes import NetworkSize
+from lesionclick_training.nnunet.plans import write_plans
+from lesionclick_training.nnunet.preprocessing import preprocess
 from lesionclick_training.nnunet.workspace import Workspace
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers_training import DATASET, make_trainer, make_workspace, tiny_environment
 from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 
 from lesionclick import ModelError
@@ -15,7 +16,6 @@ from lesionclick.errors import LesionClickError
 from lesionclick_training.nnunet.network_sizes import NetworkSize
 from lesionclick_training.nnunet.pretrained import STEM_KERNEL, transfer_weights, write_pretrained
 from lesionclick_training.nnunet.settings import TrainingSettings
-from lesionclick_training.nnunet.testing import DATASET, make_trainer, make_workspace, tiny_environment
 from lesionclick_training.nnunet.training import find_trainer
 from lesionclick_training.nnunet.variants import Variant
 from lesionclick_training.nnunet.workspace import Workspace

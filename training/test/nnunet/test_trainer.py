@@ -8,6 +8,7 @@ import pytest
 import torch
 from batchgeneratorsv2.transforms.utils.deep_supervision_downsampling import DownsampleSegForDSTransform
 from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTransform
+from helpers_training import make_trainer, make_workspace, tiny_environment
 from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
 from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 
@@ -17,7 +18,6 @@ from lesionclick_training.augmentation.draw_clicks import DrawClicks
 from lesionclick_training.augmentation.misalignment import PETCTMisalignment
 from lesionclick_training.nnunet.organ_supervision import LESION_LOGIT, organ_target
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
-from lesionclick_training.nnunet.testing import make_trainer, make_workspace, tiny_environment
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
 from lesionclick_training.nnunet.variants import Variant
 from lesionclick_training.nnunet.workspace import Workspace

@@ -9,16 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-
-from lesionclick import Case, Click, Ensemble, Session
-from lesionclick.case.geometry import Geometry
-from lesionclick.errors import CaseError
-from lesionclick.model.encoding import EDTEncoding, GaussianEncoding
-from lesionclick.model.folder import ModelFolder
-from lesionclick_training.nnunet.network_sizes import CONFIGURATION, NetworkSize
-from lesionclick_training.nnunet.settings import TrainingSettings
-from lesionclick_training.nnunet.testing import (
+from helpers_training import (
     DATASET,
     SHAPE,
     SHORT,
@@ -29,6 +20,15 @@ from lesionclick_training.nnunet.testing import (
     read_weights,
     tiny_environment,
 )
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from lesionclick import Case, Click, Ensemble, Session
+from lesionclick.case.geometry import Geometry
+from lesionclick.errors import CaseError
+from lesionclick.model.encoding import EDTEncoding, GaussianEncoding
+from lesionclick.model.folder import ModelFolder
+from lesionclick_training.nnunet.network_sizes import CONFIGURATION, NetworkSize
+from lesionclick_training.nnunet.settings import TrainingSettings
 from lesionclick_training.nnunet.training import find_trainer, train_network
 from lesionclick_training.nnunet.variants import Variant
 from lesionclick_training.nnunet.workspace import Workspace

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers_training import DATASET, SHORT, make_job, make_workspace, tiny_environment
 
 from lesionclick_training.nnunet.job import Device
 from lesionclick_training.nnunet.network_sizes import NetworkSize
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
-from lesionclick_training.nnunet.testing import DATASET, SHORT, make_job, make_workspace, tiny_environment
 from lesionclick_training.nnunet.training import train_network
 from lesionclick_training.nnunet.variants import Variant
 from lesionclick_training.nnunet.workspace import Workspace

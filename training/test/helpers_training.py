@@ -1,4 +1,4 @@
-"""Tiny trainings for tests: four small cases, preprocessed within seconds, and a network of four stages."""
+"""Tiny trainings: four small cases, preprocessed within seconds, and a network of four stages."""
 
 import contextlib
 import multiprocessing

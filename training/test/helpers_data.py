@@ -1,4 +1,4 @@
-"""Made-up releases for tests of the converters, and cases read as nnU-Net reads them."""
+"""Made-up releases for the converters, and cases read as nnU-Net reads them."""
 
 import json
 from collections.abc import Mapping, Sequence
