@@ -59,7 +59,7 @@ def evaluate_command(
     mirroring: MirroringOption = DEFAULT_SETTINGS.mirroring,
     networks: NetworksOption = DEFAULT_SETTINGS.networks,
 ) -> None:
-    """Evaluates a model over numbers of clicks or rounds of corrections: tables, intervals and figures.
+    """Measures how good a model is at each number of clicks, or after each round of corrections: tables and figures.
 
     Several processes may evaluate into one folder at a time, with the same settings.
 

@@ -9,7 +9,7 @@ import typer
 def overview_command(
     case_folder: Annotated[
         Path,
-        typer.Argument(metavar="CASE", help="Folder of the case in Grand Challenge layout; it may hold a truth.mha."),
+        typer.Argument(help="Folder of the case in Grand Challenge layout; it may hold a truth.mha."),
     ],
     output: Annotated[Path, typer.Argument(help="Folder that `lesionclick predict` wrote the case's mask to.")],
     before: Annotated[

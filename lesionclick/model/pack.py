@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from lesionclick.errors import ModelError
@@ -37,7 +38,7 @@ def pack(folder: Path, out: Path, dtype: torch.dtype = torch.float16) -> ModelFo
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
             _write_packed(model, Path(temporary, out.name), dtype).rename(out)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise ModelError(f"{out}: cannot be written: {describe_error(error)}") from error
     return ModelFolder.read(out)
 

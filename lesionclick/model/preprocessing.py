@@ -52,6 +52,8 @@ class Preprocessing:
         if len(spacing) != 3 or not all(value > 0 for value in spacing):
             raise ValueError(f"spacing is {list(spacing)}, expected three positive numbers")
         schemes = configuration["normalization_schemes"]
+        if len(schemes) != 2:
+            raise ValueError(f"normalization_schemes is {list(schemes)}, expected one for CT and one for PET")
         masked = configuration["use_mask_for_norm"]
         intensities = plans["foreground_intensity_properties_per_channel"]
         normalizations = []

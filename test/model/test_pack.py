@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from helpers_model import edit_checkpoint, output_of_noise
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from lesionclick.errors import ModelError
@@ -83,6 +84,22 @@ def test_weights_that_are_not_finite_are_refused(own_model_folder: Path, tmp_pat
 
 def test_pack_refuses_an_existing_folder(model_folder: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
     assert "already exists" in refused("pack", model_folder, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match=r"file/packed: cannot be written: (Not a directory|File exists)$"):
+        pack(model_folder, tmp_path / "file" / "packed")
+
+    def fill_disk(*_: object, **__: object) -> None:
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr("lesionclick.model.pack.save_file", fill_disk)
+    with pytest.raises(ModelError, match=r"packed: cannot be written: I/O error: No space left on device$"):
+        pack(model_folder, tmp_path / "packed")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("channels", [2, 4])

@@ -101,6 +101,7 @@ def test_click_in_a_cropped_case_lands_on_the_voxel_that_was_meant(model_spacing
         ({"transpose_forward": [0, 1, 1]}, "transpose_forward"),
         ({"configurations": {"3d_fullres": {"spacing": [1.0, 0.0, 1.0]}}}, "spacing"),
         ({"configurations": {"3d_fullres": {"normalization_schemes": ["CTNormalization", "os"]}}}, "'os' is not one"),
+        ({"configurations": {"3d_fullres": {"normalization_schemes": ["CTNormalization"] * 4}}}, "expected one for CT"),
         ({"configurations": {"3d_fullres": {"resampling_fn_data": "no_resampling"}}}, "'no_resampling'"),
     ],
 )
