@@ -12,6 +12,8 @@ from lesionclick_training.augmentation.custom_clicks import custom_background_cl
 
 OFFSET = 3  # voxels an axis by which a click in training is moved at most (arXiv 2508.21680)
 
+MAX_CLICKS = 10  # of a label in a training sample (arXiv 2508.21680)
+
 PUBLISHED_ENCODING = EDTEncoding(radius=2)
 
 CUSTOM_PROBABILITY = 0.2
@@ -37,19 +39,19 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
         self,
         encoding: Encoding = PUBLISHED_ENCODING,
         custom_probability: float = CUSTOM_PROBABILITY,
-        most: int = 10,
+        max_clicks: int = MAX_CLICKS,
     ) -> None:
         """How clicks look, how often the custom scheme places them, and how many of a label there are at most."""
         super().__init__()
         self.encoding = encoding
         self.custom_probability = custom_probability
-        self.most = most
+        self.max_clicks = max_clicks
 
     def get_parameters(self, **data_dict: Any) -> dict[str, np.ndarray]:
         """Draws clicks: `tumor` and `background`, int64 arrays of shape (clicks, 3), z, y, x in the patch."""
         generator = np.random.default_rng(np.random.randint(2**32, size=4, dtype=np.uint32))
-        tumor_count = draw_count(generator, self.most)
-        background_count = draw_count(generator, self.most)
+        tumor_count = draw_count(generator, self.max_clicks)
+        background_count = draw_count(generator, self.max_clicks)
         labels = data_dict["segmentation"][0].numpy()
         lesion = labels > 0
         uptake = _uptake(data_dict["image"][1].numpy(), outside=labels < 0)
@@ -68,10 +70,14 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
         return torch.cat([img, *(torch.from_numpy(encoded)[None] for encoded in maps)])
 
 
-def draw_count(generator: np.random.Generator, most: int = 10) -> int:
-    """How many clicks of one label a training sample gets: k of 0 to `most`, p(k) proportional to log(most + 2 - k)."""
-    weights = np.log(most + 2.0 - np.arange(most + 1))
-    return int(generator.choice(most + 1, p=weights / weights.sum()))
+def draw_count(generator: np.random.Generator, max_clicks: int = MAX_CLICKS) -> int:
+    """How many clicks of one label a training sample gets (arXiv 2508.21680).
+
+    Returns:
+        k of 0 to `max_clicks`, with a probability proportional to log(max_clicks + 2 - k).
+    """
+    weights = np.log(max_clicks + 2.0 - np.arange(max_clicks + 1))
+    return int(generator.choice(max_clicks + 1, p=weights / weights.sum()))
 
 
 def _uptake(normalized_pet: np.ndarray, outside: np.ndarray) -> np.ndarray:

@@ -47,7 +47,11 @@ def write_nnunet_dataset(phantoms: Iterable[tuple[str, Phantom]], dataset: Path)
 
 
 def write_container_cases(phantoms: Iterable[tuple[str, Phantom]], folder: Path) -> None:
-    """Writes each phantom to a folder of its name, with the clicks that the challenge's scheme simulates."""
+    """Writes each phantom to a folder of its name, with the clicks that the challenge's scheme simulates.
+
+    Raises:
+        CaseError: a file cannot be written.
+    """
     for name, phantom in phantoms:
         clicks = simulate_official(phantom.pet_zyx, phantom.lesion_zyx)
         write_container_case(phantom, folder / name, clicks)

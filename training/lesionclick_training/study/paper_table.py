@@ -90,17 +90,17 @@ def agreements(results: Mapping[str, Sequence[Table]]) -> list[str]:
     paper = {row.name: row.paper[0][1] for row in PAPER_ROWS}
     dice = {name: _last_dice(folds) for name, folds in results.items()}
     sentences = []
-    for what, one, other in COMPARISONS:
-        if one in dice and other in dice:
-            common = [case for case in dice[one] if case in dice[other]]
-            here = Estimate.of(np.array([dice[one][case] - dice[other][case] for case in common]))
-            there = paper[one] - paper[other]
-            verdict = "agrees" if (here.mean > 0) == (there > 0) else "does not agree"
-            if not (here.low > 0 or here.high < 0):
+    for title, first, second in COMPARISONS:
+        if first in dice and second in dice:
+            common = [case for case in dice[first] if case in dice[second]]
+            found = Estimate.of(np.array([dice[first][case] - dice[second][case] for case in common]))
+            papers = paper[first] - paper[second]
+            verdict = "agrees" if (found.mean > 0) == (papers > 0) else "does not agree"
+            if not (found.low > 0 or found.high < 0):  # also where one case alone has no interval
                 verdict = "not decided"
             sentences.append(
-                f"{what} ({one}; {other}): {here.mean:+.2f} [{here.low:+.2f}, {here.high:+.2f}] points of Dice here, "
-                f"{there:+.2f} in the paper: {verdict}."
+                f"{title} ({first}; {second}): {found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}] points of Dice "
+                f"here, {papers:+.2f} in the paper: {verdict}."
             )
     widths = [row.name for row in PAPER_ROWS if row.name.startswith("Gaussian") and row.name in dice]
     if len(widths) > 2:

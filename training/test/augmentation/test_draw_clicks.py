@@ -62,20 +62,20 @@ def test_numbers_of_both_labels_are_as_described_and_independent() -> None:
     assert stats.chi2_contingency(together).pvalue > SIGNIFICANCE
 
 
-@pytest.mark.parametrize("most", [0, 1, 3, 10])
-def test_the_number_of_clicks_is_distributed_as_described(most: int) -> None:
+@pytest.mark.parametrize("max_clicks", [0, 1, 3, 10])
+def test_the_number_of_clicks_is_distributed_as_described(max_clicks: int) -> None:
     generator = np.random.default_rng(0)
-    counts = np.bincount([draw_count(generator, most) for _ in range(20000)], minlength=most + 1)
-    weights = np.log(np.arange(most + 2, 1, -1))
-    assert len(counts) == most + 1
-    if most:
+    counts = np.bincount([draw_count(generator, max_clicks) for _ in range(20000)], minlength=max_clicks + 1)
+    weights = np.log(np.arange(max_clicks + 2, 1, -1))
+    assert len(counts) == max_clicks + 1
+    if max_clicks:
         assert stats.chisquare(counts, 20000 * weights / weights.sum()).pvalue > SIGNIFICANCE
 
 
 def test_tumor_clicks_stay_without_background_clicks(monkeypatch: pytest.MonkeyPatch) -> None:
     image, segmentation = make_patch()
     counts = iter((4, 0) * 20)
-    monkeypatch.setattr(draw_clicks, "draw_count", lambda generator, most: next(counts))
+    monkeypatch.setattr(draw_clicks, "draw_count", lambda generator, max_clicks: next(counts))
     for _ in range(20):
         drawn = DrawClicks()(image=image, segmentation=segmentation)["image"]
         assert drawn[2].max() == 1
