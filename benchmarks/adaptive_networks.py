@@ -27,7 +27,8 @@ from lesionclick.case.clicks import Click
 from lesionclick.case.dataset import Dataset
 from lesionclick.inference.ensemble import IMAGE_CHANNELS
 from lesionclick.inference.passes import first_networks
-from lesionclick.inference.tile_sums import TileCache, TileSum, blend, tile_keys
+from lesionclick.inference.tile_cache import TileCache, tile_keys
+from lesionclick.inference.tile_sums import TileSum, blend
 from lesionclick.inference.tiles import Tile, TileGrid
 from lesionclick.model.folder import ModelFolder
 from lesionclick.simulation.readers import first_clicks
@@ -92,7 +93,7 @@ def measure(
         choices: to compare.
     """
     grid = TileGrid(session.grid.shape, session.ensemble.model.patch)
-    tiles = grid.place(session.region(clicks))
+    tiles = grid.tiles_covering(session.region(clicks))
     sums = networks.tile_sums(clicks, grid, tiles)
 
     def mask(seen: Sequence[Sequence[int]]) -> np.ndarray:

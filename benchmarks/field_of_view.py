@@ -61,7 +61,7 @@ def measure(dataset: Dataset, name: str, ensemble: Ensemble, mirroring: Mirrorin
         found.append(session.predict(clicks))
         seconds.append(time.perf_counter() - start)
         grid = TileGrid(session.grid.shape, ensemble.model.patch)
-        counts.append(len(grid.place(session.region(clicks))))
+        counts.append(len(grid.tiles_covering(session.region(clicks))))
     full, body = found
     seen = body.logit_zyx != OUTSIDE_LOGIT
     return Row(

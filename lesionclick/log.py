@@ -20,7 +20,7 @@ SIGN_OF_LIFE_SECONDS = 10.0
 
 logger = logging.getLogger("lesionclick")
 
-_at_work: list[object] = []  # stages and progress under way, the innermost last: only that one gives signs of life
+_nesting = threading.local()  # stages and progress under way in each thread, the innermost last: that one alone speaks
 
 
 def to_stderr() -> None:
@@ -35,7 +35,7 @@ def to_stderr() -> None:
 def stage(name: str) -> Iterator[None]:
     """Logs how long the block took, if it ends well, and meanwhile that it is still at work."""
     start = time.monotonic()
-    with _signs_of_life(lambda: f"{name}: {time.monotonic() - start:.0f} s so far"):
+    with _signs_of_life(lambda: f"{name} goes on, {time.monotonic() - start:.0f} s so far"):
         yield
     logger.info("%s: %.1f s", name, time.monotonic() - start)
 
@@ -71,6 +71,7 @@ class Progress:
                 tqdm(total=self.total, desc=self.name, unit=f" {self.units}", leave=False)
             )
             self._cleanup.enter_context(logging_redirect_tqdm([logger]))
+            self._cleanup.enter_context(_signs_of_life(None))
         else:
             self._cleanup.enter_context(_signs_of_life(self.describe))
         return self
@@ -100,22 +101,28 @@ class Progress:
 
 
 @contextlib.contextmanager
-def _signs_of_life(describe: Callable[[], str]) -> Iterator[None]:
-    """Logs what `describe` gives every few seconds while the block, and no block inside it, is at work."""
-    ended = threading.Event()
-    token = object()
+def _signs_of_life(describe: Callable[[], str] | None) -> Iterator[None]:
+    """Logs what `describe` gives every few seconds while the block, and no block inside it, is at work.
 
-    def speak() -> None:
+    With None nothing is logged, by the blocks around it neither.
+    """
+    blocks: list[object] = _nesting.__dict__.setdefault("blocks", [])
+    block, ended = object(), threading.Event()
+
+    def speak(describe: Callable[[], str]) -> None:
         while not ended.wait(SIGN_OF_LIFE_SECONDS):
-            if _at_work and _at_work[-1] is token and not sys.stderr.isatty():
+            if blocks[-1:] == [block]:
                 logger.info(describe())
 
-    _at_work.append(token)
-    thread = threading.Thread(target=speak, name="sign-of-life", daemon=True)
-    thread.start()
+    blocks.append(block)
+    thread = None
+    if describe is not None:
+        thread = threading.Thread(target=speak, args=(describe,), name="sign-of-life", daemon=True)
+        thread.start()
     try:
         yield
     finally:
         ended.set()
-        _at_work.remove(token)
-        thread.join()
+        blocks.remove(block)
+        if thread is not None:
+            thread.join()

@@ -12,8 +12,9 @@ from lesionclick.inference.executor import Executor
 from lesionclick.inference.passes import plan_passes
 from lesionclick.inference.run import Run
 from lesionclick.inference.schedule import Schedule
-from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings
-from lesionclick.inference.tile_sums import TileCache, blend, tile_keys
+from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings, Mirroring, Networks
+from lesionclick.inference.tile_cache import TileCache, tile_keys
+from lesionclick.inference.tile_sums import blend
 from lesionclick.inference.tiles import Region, TileGrid
 from lesionclick.log import Progress
 from lesionclick.model.folder import ModelFolder
@@ -40,7 +41,7 @@ class Ensemble:
             model: the networks' folder.
             engine: where and how they compute.
             keep_networks: whether to keep all in host memory for the next prediction where there is room, rather than
-                the one at work and the next one.
+                the one at work and, where both fit, the next one.
         """
         self.model = model
         self.engine = engine
@@ -102,8 +103,8 @@ class Ensemble:
                 The first pass of all is made in any case.
             clock: seconds.
             cache: sums of tiles from earlier predictions of the same images with the same settings; only tiles that it
-                lacks are computed, and then kept there.
-            on_update: called with the result so far after each network.
+                lacks are computed, and then kept there, but for those that a deadline cut short.
+            on_update: called with the result so far before each pass but the first.
 
         Returns:
             float32 array of that shape; above 0 where a lesion is more likely than not, `OUTSIDE_LOGIT` where no
@@ -117,30 +118,34 @@ class Ensemble:
             raise ValueError(f"{channels.shape[0]} channels given to networks of {self.model.channels}")
         grid = TileGrid(channels.shape[1:], self.model.patch)
         channels = grid.pad(channels)
-        tiles = grid.place(region)
+        tiles = grid.tiles_covering(region)
         keys = tile_keys(channels[IMAGE_CHANNELS:], tiles) if cache is not None else []
         cached = [cache.get(key) for key in keys] if cache is not None else [None] * len(tiles)
-        new = [place for place, found in enumerate(cached) if found is None]
+        new = [index for index, found in enumerate(cached) if found is None]
         logger.info("network: %d of %d tiles, %d networks", len(new), len(tiles), len(self.model.folds))
 
-        run = Run(self._executor, channels, grid, [tiles[place] for place in new])
-        sums = {place: found for place, found in enumerate(cached) if found is not None}
+        is_adaptive = settings.mirroring == Mirroring.adaptive or settings.networks == Networks.adaptive
+        run = Run(self._executor, channels, grid, [tiles[index] for index in new], find_peaks=is_adaptive)
+        sums = {index: found for index, found in enumerate(cached) if found is not None}
         sums |= dict(zip(new, run.sums, strict=True))
 
-        def result() -> np.ndarray:
-            in_order = [sums[place] for place in range(len(tiles))]
+        def blend_so_far() -> np.ndarray:
+            in_order = [sums[index] for index in range(len(tiles))]
             return grid.crop(blend(in_order, tiles, grid, run.device)).contiguous().numpy()
 
-        if new:
-            passes = plan_passes([fold.mirror_axes for fold in self.model.folds], settings)
+        if not new:
+            return blend_so_far()
+        passes = plan_passes([fold.mirror_axes for fold in self.model.folds], settings)
+        try:
             with Progress("network", 0, "forward passes") as progress:
                 schedule = Schedule(passes, len(new), deadline, clock, progress)
                 for _ in run.make(passes, schedule):
                     if on_update is not None:
-                        on_update(result())
+                        on_update(blend_so_far())
             schedule.log(len(self.model.folds))
-        if cache is not None:
-            for place, complete in zip(new, run.complete, strict=True):
-                if complete:
-                    cache.put(keys[place], sums[place])
-        return result()
+            return blend_so_far()
+        finally:
+            if cache is not None:
+                for index, complete in zip(new, run.complete, strict=True):
+                    if complete:
+                        cache.put(keys[index], sums[index])

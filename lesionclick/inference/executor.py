@@ -42,21 +42,20 @@ class Executor:
         self.batch_size = max(1, BATCH_VOXELS // math.prod(model.patch))
         self._device_lock = threading.Lock()
 
-    def _read_network(self, place: int) -> Network:
-        network = self.model.load(self.model.folds[place])
+    def _read_network(self, index: int) -> Network:
+        network = self.model.load(self.model.folds[index])
         return self.engine.prepare(network, self.model.channels, self.model.patch)
 
-    def compute(self, place: int, batch: torch.Tensor) -> torch.Tensor:
-        """What the network of a place in the model folder gives for a batch, see `Network`."""
-        network = self.networks.get(place)
+    def compute(self, network: Network, batch: torch.Tensor) -> torch.Tensor:
+        """What a network gives for a batch, see `Network`."""
         with self._device_lock:
             return network(batch)
 
-    def free_memory(self, place: int) -> None:
+    def free_memory(self, index: int) -> None:
         """Frees memory of the device by smaller batches or else by fewer networks.
 
         Args:
-            place: of the network at work, which stays.
+            index: of the network at work, which stays.
 
         Raises:
             DeviceError: nothing is left to give up.
@@ -64,7 +63,7 @@ class Executor:
         if self.batch_size > 1:
             self.batch_size //= 2
             logger.info("memory of %s ran out: batches of %d from now on", self.engine.device, self.batch_size)
-        elif self.networks.keep_only(place):
+        elif self.networks.keep_only(index):
             logger.info("memory of %s ran out: one network at a time from now on", self.engine.device)
         else:
             tile = (self.model.channels, *self.model.patch)
@@ -78,5 +77,5 @@ def _network_capacity(model: ModelFolder, engine: Engine, keep: bool) -> int:
     fits = engine.input_dtype.itemsize * model.parameters * len(model.folds) <= room
     if fits and (keep or on_gpu):
         return len(model.folds)
-    # two large ones at a time would be too much for host memory, and reading is nothing to what they compute there
+    # two large ones at a time would be too much for host memory, and there reading takes far less time than computing
     return 2 if fits or on_gpu else 1

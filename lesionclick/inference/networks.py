@@ -22,7 +22,7 @@ class NetworkCache:
         """An empty cache.
 
         Args:
-            read: reads the network of a place in the model folder and makes it ready to compute.
+            read: reads the network of a index in the model folder and makes it ready to compute.
             capacity: how many to keep, at least 1.
         """
         self.capacity = capacity
@@ -34,40 +34,40 @@ class NetworkCache:
     def __len__(self) -> int:
         return len(self._networks)
 
-    def get(self, place: int) -> Network:
-        """The network of a place in the model folder.
+    def get(self, index: int) -> Network:
+        """The network of a index in the model folder.
 
         Raises:
             ModelError: its file is damaged or has changed.
         """
-        future = self._ask_for(place)
+        future = self._ask_for(index)
         try:
             return future.result()
         except BaseException:
             with self._lock:  # so that the next one to ask tries again
-                if self._networks.get(place) is future:
-                    del self._networks[place]
+                if self._networks.get(index) is future:
+                    del self._networks[index]
             raise
 
-    def prefetch(self, place: int) -> None:
+    def prefetch(self, index: int) -> None:
         """Begins to read a network, where two can be kept at a time."""
         if self.capacity > 1:
-            self._ask_for(place)
+            self._ask_for(index)
 
-    def _ask_for(self, place: int) -> Future[Network]:
+    def _ask_for(self, index: int) -> Future[Network]:
         with self._lock:
-            future = self._networks.get(place)
+            future = self._networks.get(index)
             if future is None:
-                future = self._networks[place] = self._reader.submit(self._read, place)
-            self._networks.move_to_end(place)
+                future = self._networks[index] = self._reader.submit(self._read, index)
+            self._networks.move_to_end(index)
             while len(self._networks) > self.capacity:
                 self._networks.popitem(last=False)
             return future
 
-    def keep_only(self, place: int) -> bool:
+    def keep_only(self, index: int) -> bool:
         """Frees memory: from now on one network is kept at a time, now this one; False where that frees nothing."""
         with self._lock:
-            others = [key for key in self._networks if key != place]
+            others = [key for key in self._networks if key != index]
             for key in others:
                 del self._networks[key]
             self.capacity = 1

@@ -10,6 +10,7 @@ from torch import fx, nn
 
 from lesionclick.errors import DeviceError, ModelError
 from lesionclick.inference.backend import Precision
+from lesionclick.inference.torch_backend import MODULES_LOCK
 from lesionclick.model.unet import CLASSES
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ def to_openvino(network: nn.Module, shape: Sequence[int]) -> "openvino.Model":
 
     values: dict[fx.Node, Any] = {}
     parameter = ops.parameter(list(shape), np.float32, "input")
-    for node in fx.symbolic_trace(network).graph.nodes:
+    with MODULES_LOCK:
+        graph = fx.symbolic_trace(network).graph
+    for node in graph.nodes:
         if node.op == "placeholder":
             values[node] = parameter
         elif node.op == "output":

@@ -17,7 +17,7 @@ class Pass:
     """One network over tiles, averaged over some of its mirrorings.
 
     Attributes:
-        network: its place in the model folder.
+        network: its index in the model folder.
         mirrorings: the axes of each mirroring, () for the tile as it is.
         weight: their share of all mirrorings of the network.
         everywhere: whether quiet tiles, in which no network that has seen them found anything, get it too.
@@ -33,12 +33,17 @@ class Pass:
         """Whether tiles are shown as they are, without any mirroring."""
         return self.mirrorings == ((),)
 
+    @property
+    def decides(self) -> bool:
+        """Whether it is one of those by which it is decided what is quiet."""
+        return self.is_plain and self.everywhere
+
 
 def plan_passes(mirror_axes: Sequence[Axes], settings: InferenceSettings) -> list[Pass]:
     """All passes that a tile can get, in the order in which their results are summed.
 
-    Every network first sees tiles as they are, so that the best result so far is there early and it is known what is
-    quiet before anything is mirrored.
+    Every network first sees tiles as they are, those networks first that see every tile: the best result so far is
+    there early, and what is quiet is known before anything else is done.
 
     Args:
         mirror_axes: of each network, the axes along which it may be mirrored.
@@ -55,23 +60,21 @@ def plan_passes(mirror_axes: Sequence[Axes], settings: InferenceSettings) -> lis
         if mirrorings[1:]:
             everywhere = settings.mirroring == Mirroring.all and network in first
             mirrored.append(Pass(network, mirrorings[1:], 1 - share, everywhere))
-    # those for every tile come first: what is quiet is decided by all of them
-    passes = [*plain, *mirrored]
-    return [each for each in passes if each.everywhere] + [each for each in passes if not each.everywhere]
+    return [each for passes in (plain, mirrored) for each in sorted(passes, key=lambda each: not each.everywhere)]
 
 
 def first_networks(count: int, wanted: int = FIRST_NETWORKS) -> tuple[int, ...]:
-    """The places of the networks that see every tile: spread evenly, so that each training of a folder has a share."""
+    """The indices of the networks that see every tile: spread evenly, so that each training of a folder has a share."""
     taken = min(count, wanted)
-    return tuple(place * count // taken for place in range(taken))
+    return tuple(index * count // taken for index in range(taken))
 
 
 def split_by_mirroring(passes: Sequence[Pass]) -> list[Pass]:
     """A pass for each mirroring: every network's first, then every network's second, and so on."""
     single = [
-        (place, Pass(each.network, (axes,), each.weight / len(each.mirrorings), each.everywhere))
+        (index, Pass(each.network, (axes,), each.weight / len(each.mirrorings), each.everywhere))
         for each in passes
-        for place, axes in enumerate(each.mirrorings)
+        for index, axes in enumerate(each.mirrorings)
     ]
     return [each for _, each in sorted(single, key=lambda item: item[0])]
 

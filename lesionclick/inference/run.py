@@ -21,7 +21,7 @@ from lesionclick.log import Progress
 logger = logging.getLogger(__name__)
 
 QUIET_PROBABILITY = 0.05
-"""A tile is quiet where the passes that every tile gets see no lesion more likely than this where it is dominant."""
+"""A tile is quiet where no network that sees every tile as it is finds a lesion more likely than this in it."""
 
 
 class Run:
@@ -30,86 +30,126 @@ class Run:
     Attributes:
         device: where sums are.
         sums: one a tile.
-        complete: a tile each, whether it got all passes that its sum calls for.
+        complete: one a tile, whether its sum is what a run without a deadline gives.
     """
 
-    def __init__(self, executor: Executor, channels: np.ndarray, grid: TileGrid, tiles: Sequence[Tile]) -> None:
+    def __init__(
+        self, executor: Executor, channels: np.ndarray, grid: TileGrid, tiles: Sequence[Tile], *, find_peaks: bool
+    ) -> None:
+        """No pass has been made yet.
+
+        Args:
+            executor: computes the networks.
+            channels: float32, (channel, *grid.padded_shape).
+            grid: on which tiles stand.
+            tiles: those to compute.
+            find_peaks: whether to find each tile's peak, by which it is decided what is quiet.
+        """
         self.device = executor.engine.device
         self.sums = [TileSum(self.device, grid.patch) for _ in tiles]
         self.complete = [False] * len(tiles)
         self._executor = executor
         self._grid = grid
         self._tiles = tiles
+        self._active: Sequence[int] = range(len(tiles))
+        self._find_peaks = find_peaks
         self._inputs = TileInputs(channels, executor.engine)
         self._importance = grid.importance.to(self.device)
 
     def make(self, passes: Sequence[Pass], schedule: Schedule) -> Iterator[Pass]:
-        """Makes passes in their order, as long as there is time; yields each that has been made.
+        """Makes passes in their order, as long as there is time.
+
+        Yields:
+            Each pass that is about to be made after the first one; what the passes before it gave is in `sums`.
 
         Raises:
             ModelError, DeviceError: see `Ensemble.predict_logits`.
         """
-        everything: Sequence[int] = range(len(self._tiles))
-        active = everything
-        queue = deque(passes)
-        undecided = True
-        while queue:
-            if undecided and not queue[0].everywhere:
-                active = self._decide_active()
-                schedule.leave_quiet(len(active))
-                undecided = False
-            if not (queue[0].is_plain or schedule.fits(queue)):
-                queue = deque(split_by_mirroring(queue))  # so that what there is time for is shared by all networks
-            current_pass = queue.popleft()
-            if not schedule.start(current_pass):
-                return
-            chosen = everything if current_pass.everywhere else active
-            if chosen:
-                self._run_pass(current_pass, chosen, queue[0] if queue else None, schedule.progress)
-            schedule.end(current_pass)
-            yield current_pass
-        self.complete = [True] * len(self._tiles)
+        remaining = deque(passes)
+        made = 0
+        was_split = False
+        undecided = any(not each.everywhere for each in passes)
+        try:
+            while remaining:
+                current = remaining[0]
+                if undecided and not current.decides:
+                    self._active = self._find_active()
+                    schedule.set_active_tiles(len(self._active))
+                    undecided = False
+                if not self._tiles_of(current):
+                    remaining.popleft()
+                    continue
+                if not (current.is_plain or was_split or schedule.fits(remaining)):
+                    # so that all networks share what there is time for
+                    remaining, was_split = deque(split_by_mirroring(remaining)), True
+                    continue
+                if made:
+                    yield current
+                if not schedule.start(current):
+                    return
+                self._make_pass(current, list(itertools.islice(remaining, 1, 2)), schedule.progress)
+                schedule.end(current)
+                remaining.popleft()
+                made += 1
+        finally:
+            self._mark_complete(passes, remaining, was_split)
 
-    def _decide_active(self) -> Sequence[int]:
-        """The places of the tiles that are not quiet; quiet ones are complete."""
+    def _find_active(self) -> Sequence[int]:
+        """The indices of the tiles that are not quiet."""
         limit = math.log(QUIET_PROBABILITY / (1 - QUIET_PROBABILITY))
-        self.complete = [not tile_sum.peak > limit for tile_sum in self.sums]
-        return [place for place, complete in enumerate(self.complete) if not complete]
+        return [index for index, tile_sum in enumerate(self.sums) if tile_sum.peak > limit]
+
+    def _tiles_of(self, current: Pass) -> Sequence[int]:
+        """The indices of the tiles that a pass is made over."""
+        return range(len(self._tiles)) if current.everywhere else self._active
+
+    def _mark_complete(self, planned: Sequence[Pass], remaining: Sequence[Pass], was_split: bool) -> None:
+        """Finds the tiles that got all their passes, and in the order and grouping in which they were planned."""
+        active = set(self._active)
+        for index in range(len(self._tiles)):
+            missing = any(each.everywhere or index in active for each in remaining)
+            regrouped = was_split and any(
+                not each.is_plain and (each.everywhere or index in active) for each in planned
+            )
+            self.complete[index] = not (missing or regrouped)
 
     @torch.inference_mode()
-    def _run_pass(self, current_pass: Pass, chosen: Sequence[int], next_pass: Pass | None, progress: Progress) -> None:
-        """Adds one pass to the sums of some tiles: each one's mean over the mirrorings, several inputs at a time.
+    def _make_pass(self, current: Pass, following: Sequence[Pass], progress: Progress) -> None:
+        """Adds one pass to the sums of its tiles: each one's mean over the mirrorings, several inputs at a time.
 
-        The network of the next pass is read meanwhile.
+        The network of the pass that follows is read meanwhile.
         """
-        self._executor.networks.prefetch(current_pass.network)
-        if next_pass is not None:
-            self._executor.networks.prefetch(next_pass.network)
-        jobs = list(itertools.product(chosen, current_pass.mirrorings))
+        network = self._executor.networks.get(current.network)
+        for each in following:
+            self._executor.networks.prefetch(each.network)
+        jobs = list(itertools.product(self._tiles_of(current), current.mirrorings))
         total: torch.Tensor | None = None
         while jobs:
             batch = jobs[: self._executor.batch_size]
             try:
-                inputs = self._inputs.batch([(self._tiles[place], axes) for place, axes in batch])
-                outputs = self._executor.compute(current_pass.network, inputs)
+                inputs = self._inputs.batch([(self._tiles[index], axes) for index, axes in batch])
+                outputs = self._executor.compute(network, inputs)
             except torch.cuda.OutOfMemoryError:
-                self._free_device_memory(current_pass.network)
+                self._free_memory(current.network)
                 continue
             del jobs[: len(batch)]
-            for (place, axes), output in zip(batch, outputs, strict=True):
+            for (index, axes), output in zip(batch, outputs, strict=True):
                 logits = output.flip([axis + 1 for axis in axes])
                 total = logits if total is None else total + logits
-                if axes == current_pass.mirrorings[-1]:
-                    dominant = self._grid.dominant(self._tiles[place])
-                    mean = total / len(current_pass.mirrorings)
-                    self.sums[place].add(mean, self._importance, dominant, current_pass.weight)
+                if axes == current.mirrorings[-1]:
+                    self._add(index, total / len(current.mirrorings), current)
                     total = None
             progress.update(len(batch))
-        if not all(bool(torch.isfinite(self.sums[place].total).all()) for place in chosen):
-            path = self._executor.model.folds[current_pass.network].path
+        if not all(bool(torch.isfinite(self.sums[index].total).all()) for index in self._tiles_of(current)):
+            path = self._executor.model.folds[current.network].path
             raise ModelError(f"{path}: its network gives values that are not finite")
 
-    def _free_device_memory(self, network: int) -> None:
+    def _add(self, index: int, logits: torch.Tensor, current: Pass) -> None:
+        needs_peak = self._find_peaks and current.decides
+        dominant = self._grid.dominant(self._tiles[index]) if needs_peak else None
+        self.sums[index].add(logits, self._importance, current.weight, dominant)
+
+    def _free_memory(self, network: int) -> None:
         """Gives up what costs least time and still frees memory of the device.
 
         Raises:

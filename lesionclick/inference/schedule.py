@@ -13,7 +13,7 @@ class Schedule:
     """Counts and times the passes of one prediction.
 
     Attributes:
-        in_time: whether every pass so far could be made before the deadline.
+        tiles: how many are computed.
         progress: shows forward passes as they are made.
     """
 
@@ -29,7 +29,7 @@ class Schedule:
             clock: seconds.
             progress: its total is kept up to date.
         """
-        self.in_time = True
+        self.tiles = tiles
         self.progress = progress
         self._passes = list(passes)
         self._tiles = {True: tiles, False: tiles}  # by whether a pass is for every tile
@@ -40,9 +40,9 @@ class Schedule:
         self._forward_passes = 0
         self._update_total()
 
-    def leave_quiet(self, active: int) -> None:
-        """Says how many tiles the passes get that are not for every tile."""
-        self._tiles[False] = active
+    def set_active_tiles(self, count: int) -> None:
+        """Says over how many tiles the passes are made that are not for every tile."""
+        self._tiles[False] = count
         self._update_total()
 
     def _update_total(self) -> None:
@@ -59,23 +59,22 @@ class Schedule:
     def start(self, current: Pass) -> bool:
         """Whether a pass may begin: the first of all may in any case."""
         self._started = self._clock()
-        self.in_time = not self._made or self.fits([current])
-        return self.in_time
+        return not self._made or self.fits([current])
 
     def end(self, current: Pass) -> None:
         """Counts a pass that has been made."""
         count = len(current.mirrorings) * self._tiles[current.everywhere]
-        if count:
-            seconds = (self._clock() - self._started) / count
-            # the first pass holds work that later ones need not do, such as choosing algorithms
-            self._slowest = seconds if len(self._made) < 2 else max(self._slowest, seconds)
+        seconds = (self._clock() - self._started) / count
+        # the first pass holds work that later ones need not do, such as choosing algorithms
+        self._slowest = seconds if len(self._made) < 2 else max(self._slowest, seconds)
         self._made.append(current)
         self._forward_passes += count
 
     def log(self, networks: int) -> None:
         """Says what was made, and warns where something is missing."""
         logger.info("forward passes: %d", self._forward_passes)
-        planned, made = (sum(len(each.mirrorings) for each in passes) for passes in (self._passes, self._made))
+        needed = [each for each in self._passes if self._tiles[each.everywhere]]
+        planned, made = (sum(len(each.mirrorings) for each in passes) for passes in (needed, self._made))
         if made < planned:
             logger.warning(
                 "time limit: the result holds %d of %d passes (%d of %d networks)",

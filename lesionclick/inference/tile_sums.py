@@ -1,24 +1,18 @@
-"""Tile sums: what each tile gave, kept for the next prediction, and blended into a volume.
+"""Tile sums: what each tile gave, and how they are blended into a volume.
 
 A tile's sum depends on that tile's input alone: each pass adds to it in the order of `passes.plan_passes`, and which
 passes it gets is decided by what it gave itself. So a sum kept from another prediction is, on the CPU bit for bit, what
 computing the tile again would give, and so is everything blended from it.
 """
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
-from lesionclick.inference.tiles import Tile, TileGrid, TileStart
+from lesionclick.inference.tiles import Tile, TileGrid
 
 OUTSIDE_LOGIT = -20.0
-"""Of what no network looks at; finite, since it is resampled with the rest."""
-
-TileKey = tuple[TileStart, bytes]
-"""Which tile, and a digest of its click channels."""
+"""Of voxels where no tile stands; finite, since it is resampled with the rest."""
 
 
 class TileSum:
@@ -27,7 +21,8 @@ class TileSum:
     Attributes:
         total: float32 of the patch's shape, lesion minus background logit times the voxels' importance, summed.
         weight: the sum of the passes' weights.
-        peak: the largest logit that a pass gave where the tile is dominant, a tensor without axes.
+        peak: the largest logit that a pass gave where the tile is dominant, a tensor without axes; minus infinity where
+            no pass was asked for it.
     """
 
     def __init__(self, device: torch.device, patch: Sequence[int]) -> None:
@@ -36,7 +31,9 @@ class TileSum:
         self.weight = 0.0
         self.peak = torch.tensor(-torch.inf, device=device)
 
-    def add(self, logits: torch.Tensor, importance: torch.Tensor, dominant: torch.Tensor, weight: float) -> None:
+    def add(
+        self, logits: torch.Tensor, importance: torch.Tensor, weight: float, dominant: torch.Tensor | None = None
+    ) -> None:
         """Adds one pass.
 
         Each class's product is rounded to float16 as in the published method, on which its results depend in a
@@ -45,13 +42,14 @@ class TileSum:
         Args:
             logits: float32, (2, *patch), background and lesion.
             importance: of the patch's voxels.
-            dominant: where the tile is.
             weight: of the pass.
+            dominant: where the tile is; None where its peak does not matter.
         """
         device = self.total.device
         logits, importance = logits.to(device), importance.to(device)
-        found = torch.where(dominant.to(device), logits[1] - logits[0], -torch.inf).max()
-        self.peak = torch.maximum(self.peak, found)
+        if dominant is not None:
+            found = torch.where(dominant.to(device), logits[1] - logits[0], -torch.inf).max()
+            self.peak = torch.maximum(self.peak, found)
         background, lesion = (logits * importance).half().float()
         self.total.add_(lesion - background, alpha=weight)
         self.weight += weight
@@ -84,61 +82,3 @@ def blend(sums: Sequence[TileSum], tiles: Sequence[Tile], grid: TileGrid, device
         total[tile].add_(tile_sum.total.to(device), alpha=1 / tile_sum.weight)
     importance = grid.sum_importance(tiles)
     return total.cpu().div_(importance).masked_fill_(importance == 0, OUTSIDE_LOGIT)
-
-
-class TileCache:
-    """Sums of tiles from earlier predictions of one case with one ensemble and one set of settings.
-
-    Least recently used sums go first where the bound is reached.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        """An empty cache that holds up to so many bytes of sums, in host memory."""
-        self.max_bytes = max_bytes
-        self.nbytes = 0
-        self._sums: OrderedDict[TileKey, TileSum] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._sums)
-
-    def get(self, key: TileKey) -> TileSum | None:
-        """The sum of a tile with these clicks, which nobody may change; None where there is none."""
-        found = self._sums.get(key)
-        if found is not None:
-            self._sums.move_to_end(key)
-        return found
-
-    def put(self, key: TileKey, tile_sum: TileSum) -> None:
-        """Keeps a sum to which nothing is going to be added any more."""
-        tile_sum.move(torch.device("cpu"))
-        replaced = self._sums.pop(key, None)
-        self.nbytes += tile_sum.nbytes - (replaced.nbytes if replaced is not None else 0)
-        self._sums[key] = tile_sum
-        while self.nbytes > self.max_bytes:
-            _, oldest = self._sums.popitem(last=False)
-            self.nbytes -= oldest.nbytes
-
-
-def tile_keys(click_channels: np.ndarray, tiles: Sequence[Tile]) -> list[TileKey]:
-    """What tells a tile's input from that of other predictions of the same images.
-
-    Args:
-        click_channels: float32, (channel, z, y, x); nearly all 0, so that hashing what is not is quick.
-        tiles: on that grid.
-
-    Returns:
-        One key a tile.
-    """
-    channel, *places = np.nonzero(click_channels)
-    values = click_channels[(channel, *places)]
-    keys = []
-    for tile in tiles:
-        start = TileStart.of(tile)
-        inside = np.ones(len(values), dtype=bool)
-        for place, axis in zip(places, tile, strict=True):
-            inside &= (place >= axis.start) & (place < axis.stop)
-        digest = hashlib.blake2b(digest_size=16)
-        for part in (channel, *places, values):
-            digest.update(part[inside].tobytes())
-        keys.append((start, digest.digest()))
-    return keys

@@ -87,7 +87,7 @@ class TileGrid:
         axes = zip(self.padded_shape, self.patch, strict=True)
         return tuple(itertools.product(*(tiles_along_axis(*each) for each in axes)))  # type: ignore[arg-type]
 
-    def place(self, region: Region | None = None) -> tuple[Tile, ...]:
+    def tiles_covering(self, region: Region | None = None) -> tuple[Tile, ...]:
         """The tiles that a region needs, in the order of `tiles`; all of them without a region.
 
         A voxel belongs to the cell of the tile that counts most there, whose center is nearest along each axis. The

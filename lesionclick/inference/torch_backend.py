@@ -1,9 +1,15 @@
 """torch backend: networks on any device, in the precision asked for."""
 
+import threading
+
 import torch
 from torch import nn
 
 from lesionclick.inference.backend import Precision
+
+MODULES_LOCK = threading.Lock()
+"""Held while torch's modules compute or are traced: tracing changes how all modules of the process are called, and the
+flags of cuDNN are those of the process too."""
 
 
 class TorchNetwork:
@@ -25,6 +31,7 @@ class TorchNetwork:
         reduced = self._dtype != torch.float32
         # cuDNN tries its algorithms once for each shape; float32 means float32, not TF32
         with (
+            MODULES_LOCK,
             torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False),
             torch.autocast(batch.device.type, self._dtype if reduced else None, enabled=reduced),
         ):

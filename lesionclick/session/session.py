@@ -14,7 +14,7 @@ from lesionclick.case.clicks import Click
 from lesionclick.inference.body import find_body, region_to_see
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.inference.settings import DEFAULT_SETTINGS, FieldOfView, InferenceSettings
-from lesionclick.inference.tile_sums import TileCache
+from lesionclick.inference.tile_cache import TileCache
 from lesionclick.inference.tiles import Region
 from lesionclick.log import stage
 from lesionclick.model.grid import to_network_grid
@@ -60,9 +60,6 @@ class Session:
     Any number of sessions, each in a thread of its own, may share an ensemble. Calls of one session take turns.
 
     Attributes:
-        ensemble: the networks.
-        case: what is segmented.
-        settings: where networks look, how many of them, and mirrored how often.
         history: the clicks to go by, at first the case's own.
         grid: the networks', on which the case's images are seen.
     """
@@ -84,18 +81,33 @@ class Session:
             tile_cache_bytes: how much to keep of what tiles gave (4 bytes a voxel of each tile), so that a prediction
                 computes only tiles whose clicks are new; 0 for nothing.
         """
-        self.ensemble = ensemble
-        self.case = case
-        self.settings = settings
+        self._ensemble = ensemble
+        self._case = case
+        self._settings = settings
         self.history = ClickHistory(case.clicks)
         self._cache = TileCache(tile_cache_bytes) if tile_cache_bytes else None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         with stage("preprocessing"):
             image = np.stack([case.ct_zyx, case.pet_zyx])
             self._image, self.grid = ensemble.model.preprocessing.to_network(image, case.geometry.spacing_zyx)
             self._body: np.ndarray | None = None
             if settings.field_of_view == FieldOfView.body:
                 self._body = find_body(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx, self.grid)
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """The networks."""
+        return self._ensemble
+
+    @property
+    def case(self) -> Case:
+        """What is segmented."""
+        return self._case
+
+    @property
+    def settings(self) -> InferenceSettings:
+        """Where networks look, how many of them, and mirrored how often."""
+        return self._settings
 
     def predict(
         self,
@@ -109,11 +121,12 @@ class Session:
         Args:
             clicks: all clicks to go by; None for those of `history`.
             deadline: see `Ensemble.predict_logits`, on time.monotonic; resampling to the case's grid comes after it.
-            on_update: called with the result so far after each network, on this thread.
+            on_update: called with the result so far before each pass but the first, which is after each network where
+                nothing is mirrored. Other threads that want this session wait meanwhile.
 
         Returns:
-            What a session that makes this prediction alone would give, on the CPU bit for bit, whatever was predicted
-            before.
+            Without a deadline what a session that makes this prediction alone would give, on the CPU bit for bit,
+            whatever was predicted before.
 
         Raises:
             ModelError, DeviceError: see `Ensemble.predict_logits`.

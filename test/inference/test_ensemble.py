@@ -9,14 +9,15 @@ import torch
 
 from lesionclick import DeviceError, Ensemble, InferenceSettings, ModelError
 from lesionclick.inference import executor, run
-from lesionclick.inference.backend import Backend, Precision
+from lesionclick.inference.backend import Backend, Network, Precision
 from lesionclick.inference.engine import Engine
 from lesionclick.inference.executor import Executor
-from lesionclick.inference.passes import Pass, combinations
+from lesionclick.inference.networks import NetworkCache
+from lesionclick.inference.passes import combinations, first_networks
 from lesionclick.inference.run import Run
 from lesionclick.inference.settings import Mirroring, Networks
+from lesionclick.inference.tile_cache import TileCache
 from lesionclick.inference.tile_inputs import TileInputs
-from lesionclick.inference.tile_sums import TileCache
 from lesionclick.inference.tiles import Tile, TileGrid, TileStart
 from lesionclick.model.folder import ModelFolder
 from lesionclick.model.weights import Fold
@@ -154,30 +155,43 @@ def test_a_gpu_says_how_many_networks_it_has_room_for(
 
 
 class Clock:
-    """A clock that only moves when a pass is made: each of its mirrorings takes `seconds`.
+    """A clock that only moves when networks compute: a second each forward pass.
 
     Attributes:
-        made: each pass with the number of its tiles.
+        made: networks in the order in which they were at work, each with its forward passes.
     """
 
-    def __init__(self, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, slow: int = 0) -> None:
+        """Patches the executor.
+
+        Args:
+            monkeypatch: pytest's.
+            slow: the number of the forward pass that takes 100 seconds more; 0 for none.
+        """
         self.now = 0.0
-        self.made: list[tuple[Pass, int]] = []
-        original = Run._run_pass
+        self.made: list[list[int]] = []
+        get, compute = NetworkCache.get, Executor.compute
 
-        def run_pass(this: Run, current: Pass, chosen: Sequence[int], *others: Any) -> None:
-            self.now += seconds * len(current.mirrorings)
-            self.made.append((current, len(chosen)))
-            original(this, current, chosen, *others)
+        def noting(this: NetworkCache, index: int) -> Network:
+            self.made.append([index, 0])
+            return get(this, index)
 
-        monkeypatch.setattr(Run, "_run_pass", run_pass)
+        def counting(this: Executor, network: Network, batch: torch.Tensor) -> torch.Tensor:
+            before, self.now = self.now, self.now + len(batch)
+            self.made[-1][1] += len(batch)
+            if before < slow <= self.now:
+                self.now += 100
+            return compute(this, network, batch)
 
-    @property
-    def passes(self) -> int:
-        return sum(len(each.mirrorings) for each, _ in self.made)
+        monkeypatch.setattr(NetworkCache, "get", noting)
+        monkeypatch.setattr(Executor, "compute", counting)
 
     def __call__(self) -> float:
         return self.now
+
+
+TILES = 8
+"""Of the volume that the tests segment."""
 
 
 @pytest.mark.parametrize(
@@ -202,12 +216,12 @@ def test_deadline_leaves_out_mirrorings_then_networks(
 ) -> None:
     folder = write_model(tmp_path / "model", make_plans(), folds=(0, 1), mirror_axes=(0, 1))
     model = load(folder)
-    clock = Clock(1.0, monkeypatch)
+    clock = Clock(monkeypatch)
     with caplog.at_level(logging.WARNING, "lesionclick"):
-        found = model.predict_logits(channels, ALL_MIRRORED, deadline=deadline, clock=clock)
+        found = model.predict_logits(channels, ALL_MIRRORED, deadline=TILES * deadline, clock=clock)
     done = sum(map(len, mirrorings))
-    assert clock.passes == done
-    assert clock.now <= max(deadline, 1)
+    assert clock.now == TILES * done
+    assert clock.now <= TILES * max(deadline, 1)
     assert [record.getMessage() for record in caplog.records] == (
         [] if done == 8 else [f"time limit: the result holds {done} of 8 passes ({2 if done > 1 else 1} of 2 networks)"]
     )
@@ -220,14 +234,53 @@ def test_what_a_deadline_cut_short_is_not_taken_for_complete(
 ) -> None:
     model = load(write_model(tmp_path / "model", make_plans(), folds=(0, 1), mirror_axes=()))
     cache = TileCache(1 << 30)
-    model.predict_logits(channels, PLAIN, deadline=1.5, clock=Clock(1.0, monkeypatch), cache=cache)
+    model.predict_logits(channels, PLAIN, deadline=1.5 * TILES, clock=Clock(monkeypatch), cache=cache)
     assert len(cache) == 0
     found = model.predict_logits(channels, PLAIN, cache=cache)
-    assert len(cache) == 8
+    assert len(cache) == TILES
     np.testing.assert_array_equal(found, model.predict_logits(channels, PLAIN))
-    np.testing.assert_array_equal(
-        found, model.predict_logits(channels, PLAIN, deadline=99, clock=Clock(1.0, monkeypatch))
-    )
+    in_time = model.predict_logits(channels, PLAIN, deadline=99 * TILES, clock=Clock(monkeypatch))
+    np.testing.assert_array_equal(found, in_time)
+
+
+@pytest.mark.parametrize("mirroring", [Mirroring.adaptive, Mirroring.all])
+@pytest.mark.parametrize("networks", list(Networks))
+@pytest.mark.parametrize("deadline", [10, 20, 30, 40, 50, 60, 80, 1000])
+def test_after_a_deadline_a_full_run_gives_what_it_gives_from_nothing(
+    deadline: int,
+    mirroring: Mirroring,
+    networks: Networks,
+    tmp_path: Path,
+    channels: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Wherever the deadline falls, also where mirrorings are made one by one and all of them fit in the end."""
+    model = load(write_model(tmp_path / "model", make_plans(), folds=(0, 1, 2), mirror_axes=(0,)))
+    make_half_quiet(model, channels, monkeypatch)
+    settings, cache = InferenceSettings(mirroring=mirroring, networks=networks), TileCache(1 << 30)
+    model.predict_logits(channels, settings, deadline=deadline, clock=Clock(monkeypatch), cache=cache)
+    # from the slow pass on it seems that there is no time for what then is made after all
+    slow = TileCache(1 << 30)
+    model.predict_logits(channels, settings, deadline=deadline + 130, clock=Clock(monkeypatch, slow=17), cache=slow)
+    expected = model.predict_logits(channels, settings)
+    np.testing.assert_array_equal(model.predict_logits(channels, settings, cache=cache), expected)
+    np.testing.assert_array_equal(model.predict_logits(channels, settings, cache=slow), expected)
+
+
+def make_half_quiet(model: Ensemble, channels: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts the limit between the tiles in which the first networks find little and the others."""
+    highest = highest_probabilities(model, channels, first_networks(len(model.model.folds)))
+    monkeypatch.setattr(run, "QUIET_PROBABILITY", float(np.mean(sorted(highest.values())[3:5])))
+
+
+def test_nothing_is_missing_where_all_tiles_are_quiet(
+    model_folder: Path, channels: np.ndarray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(run, "QUIET_PROBABILITY", 0.999999)
+    adaptive = InferenceSettings(mirroring=Mirroring.adaptive, networks=Networks.all)
+    with caplog.at_level(logging.WARNING, "lesionclick"):
+        load(model_folder).predict_logits(channels, adaptive, deadline=2 * TILES, clock=Clock(monkeypatch))
+    assert not caplog.records
 
 
 def highest_probabilities(model: Ensemble, channels: np.ndarray, networks: Sequence[int]) -> dict[TileStart, float]:
@@ -246,25 +299,27 @@ def highest_probabilities(model: Ensemble, channels: np.ndarray, networks: Seque
     return found
 
 
-@pytest.mark.parametrize("deadline", [None, 99.0, 4.5])
+@pytest.mark.parametrize(("deadline", "mirrored"), [(None, 3), (99.0, 3), (26.0, 1)])
 def test_tiles_in_which_nothing_is_likely_are_not_mirrored(
-    deadline: float | None, tmp_path: Path, channels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    deadline: float | None, mirrored: int, tmp_path: Path, channels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_model(tmp_path / "model", make_plans(), folds=(0, 1), mirror_axes=(0, 1))
     model = load(folder)
     highest = highest_probabilities(model, channels, (0, 1))
-    middle = float(np.mean(sorted(highest.values())[3:5]))
-    monkeypatch.setattr(run, "QUIET_PROBABILITY", middle)
-    clock = Clock(1.0, monkeypatch)
+    make_half_quiet(model, channels, monkeypatch)
+    clock = Clock(monkeypatch)
     adaptive = InferenceSettings(mirroring=Mirroring.adaptive, networks=Networks.all)
     found = model.predict_logits(channels, adaptive, deadline=deadline, clock=clock)
-    tiles = TileGrid(channels.shape[1:], (16, 16, 16)).tiles
-    quiet = [tile for tile in tiles if highest[TileStart.of(tile)] < middle]
+    assert clock.made == [[0, TILES], [1, TILES], [0, 4 * mirrored], [1, 4 * mirrored]]
+    quiet = quiet_tiles(channels, highest)
     assert len(quiet) == 4
-    assert [each.mirrorings for each, count in clock.made if count == 8] == [((),), ((),)]
-    assert {count for each, count in clock.made if () not in each.mirrorings} == {4}
-    mirrorings = all_subsets((0, 1)) if deadline != 4.5 else [(), (0,)]
-    assert_is_mean(found, model, channels, [mirrorings] * 2, quiet, [[()]] * 2)
+    assert_is_mean(found, model, channels, [all_subsets((0, 1))[: 1 + mirrored]] * 2, quiet, [[()]] * 2)
+
+
+def quiet_tiles(channels: np.ndarray, highest: dict[TileStart, float]) -> list[Tile]:
+    """Those in which nothing is likely."""
+    tiles = TileGrid(channels.shape[1:], (16, 16, 16)).tiles
+    return [tile for tile in tiles if highest[TileStart.of(tile)] <= run.QUIET_PROBABILITY]
 
 
 def test_further_networks_see_what_the_first_ones_are_not_sure_of(
@@ -273,13 +328,11 @@ def test_further_networks_see_what_the_first_ones_are_not_sure_of(
     folder = write_model(tmp_path / "model", make_plans(), folds=range(4), mirror_axes=(0,))
     model = load(folder)
     highest = highest_probabilities(model, channels, (0, 2))
-    middle = float(np.mean(sorted(highest.values())[3:5]))
-    monkeypatch.setattr(run, "QUIET_PROBABILITY", middle)
-    clock = Clock(1.0, monkeypatch)
+    make_half_quiet(model, channels, monkeypatch)
+    clock = Clock(monkeypatch)
     found = model.predict_logits(channels, InferenceSettings(networks=Networks.adaptive), clock=clock)
-    assert [(each.network, count) for each, count in clock.made] == [(0, 8), (2, 8), (1, 4), (3, 4)]
-    quiet = [tile for tile in TileGrid(channels.shape[1:], (16, 16, 16)).tiles if highest[TileStart.of(tile)] < middle]
-    assert_is_mean(found, model, channels, [[()]] * 4, quiet, [[()], [], [()], []])
+    assert clock.made == [[0, TILES], [2, TILES], [1, 4], [3, 4]]
+    assert_is_mean(found, model, channels, [[()]] * 4, quiet_tiles(channels, highest), [[()], [], [()], []])
 
 
 def test_where_nothing_is_likely_no_network_is_read_twice(
@@ -297,12 +350,30 @@ def test_where_nothing_is_likely_no_network_is_read_twice(
 def test_the_result_so_far_is_shown_after_each_network(tmp_path: Path, channels: np.ndarray) -> None:
     model = load(write_model(tmp_path / "model", make_plans(), folds=(0, 1, 2), mirror_axes=()))
     shown: list[np.ndarray] = []
-    final = model.predict_logits(channels, PLAIN, on_update=shown.append)
-    assert len(shown) == 3
+    model.predict_logits(channels, PLAIN, on_update=shown.append)
+    assert len(shown) == 2  # the third is the result
     for count, logits in enumerate(shown, start=1):
         first = Ensemble(model.model.select([str(fold) for fold in range(count)]), model.engine)
         np.testing.assert_array_equal(logits, first.predict_logits(channels, PLAIN))
-    np.testing.assert_array_equal(shown[-1], final)
+
+
+def test_what_is_complete_is_kept_where_the_caller_gives_up(
+    tmp_path: Path, channels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class GaveUpError(Exception):
+        pass
+
+    def give_up(_: np.ndarray) -> None:
+        if len(clock.made) == 2:
+            raise GaveUpError
+
+    model = load(write_model(tmp_path / "model", make_plans(), folds=(0, 1, 2), mirror_axes=()))
+    make_half_quiet(model, channels, monkeypatch)
+    clock, cache = Clock(monkeypatch), TileCache(1 << 30)
+    with pytest.raises(GaveUpError):
+        model.predict_logits(channels, cache=cache, on_update=give_up)
+    assert len(cache) == 4  # the quiet tiles
+    np.testing.assert_array_equal(model.predict_logits(channels, cache=cache), model.predict_logits(channels))
 
 
 def test_values_that_are_not_finite_name_the_network(tmp_path: Path, channels: np.ndarray) -> None:
@@ -323,11 +394,11 @@ def out_of_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         left = [times]
         compute = Executor.compute
 
-        def failing(self: Executor, place: int, batch: torch.Tensor) -> torch.Tensor:
+        def failing(self: Executor, network: Network, batch: torch.Tensor) -> torch.Tensor:
             left[0] -= 1
             if left[0] >= 0:
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-            return compute(self, place, batch)
+            return compute(self, network, batch)
 
         monkeypatch.setattr(Executor, "compute", failing)
 
@@ -346,8 +417,8 @@ def test_what_frees_memory_of_the_device_and_leaves_the_result(
     expected = model.predict_logits(channels, PLAIN)
     made = Run.__init__
 
-    def on_device(self: Run, *arguments: Any) -> None:
-        made(self, *arguments)
+    def on_device(self: Run, *arguments: Any, **options: Any) -> None:
+        made(self, *arguments, **options)
         self.device = torch.device("meta")  # as if sums were elsewhere, until they move to the host
 
     monkeypatch.setattr(Run, "__init__", on_device)

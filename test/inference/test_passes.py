@@ -1,5 +1,3 @@
-import itertools
-
 import pytest
 
 from lesionclick.inference.passes import Axes, Pass, combinations, first_networks, plan_passes, split_by_mirroring
@@ -49,16 +47,15 @@ def test_every_mirroring_of_every_network_is_in_the_plan_once(mirroring: str, ne
 )
 def test_what_every_tile_gets_comes_first(mirroring: str, networks: str, everywhere: list[tuple[Axes, ...]]) -> None:
     passes = plan_passes(AXES, settings(mirroring, networks))
-    assert [each.everywhere for each in passes] == sorted((each.everywhere for each in passes), reverse=True)
     found: list[tuple[Axes, ...]] = [()] * len(AXES)
     for each in passes:
         if each.everywhere:
             found[each.network] += each.mirrorings
     assert found == everywhere
-    # networks see tiles as they are before any mirrored one
-    for _, group in itertools.groupby(passes, key=lambda each: each.everywhere):
-        plain = [each.is_plain for each in group]
-        assert plain == sorted(plain, reverse=True)
+    # first what every tile gets as it is, then what others get as they are, then mirrorings in the same order
+    order = [(not each.is_plain, not each.everywhere) for each in passes]
+    assert order == sorted(order)
+    assert [each.decides for each in passes] == [each.is_plain and each.everywhere for each in passes]
 
 
 def test_mirrorings_are_shared_out_between_networks() -> None:

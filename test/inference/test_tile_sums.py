@@ -1,20 +1,17 @@
-import numpy as np
-import pytest
 import torch
 
-from lesionclick.inference.tile_sums import OUTSIDE_LOGIT, TileCache, TileSum, blend, tile_keys
-from lesionclick.inference.tiles import TileGrid, TileStart
+from lesionclick.inference.tile_sums import OUTSIDE_LOGIT, TileSum, blend
+from lesionclick.inference.tiles import TileGrid
 
 CPU = torch.device("cpu")
 PATCH = (8, 8, 8)
-KEY = (TileStart(0, 0, 0), b"")
 
 
 def constant(grid: TileGrid, logit: float, weight: float = 1.0) -> TileSum:
     """A tile whose every voxel has one logit, after one pass."""
     found = TileSum(CPU, PATCH)
     logits = torch.stack([torch.zeros(PATCH), torch.full(PATCH, logit)])
-    found.add(logits, grid.importance, torch.ones(PATCH, dtype=torch.bool), weight)
+    found.add(logits, grid.importance, weight)
     return found
 
 
@@ -45,53 +42,7 @@ def test_the_peak_is_the_largest_logit_of_a_pass_where_the_tile_is_dominant() ->
     dominant[4, 4, 4] = True
     logits[1, 4, 4, 4], logits[1, 0, 0, 0] = 3, 50
     found = TileSum(CPU, PATCH)
-    found.add(logits, grid.importance, dominant, 1.0)
-    found.add(-logits, grid.importance, dominant, 1.0)
+    found.add(logits, grid.importance, 1.0, dominant)
+    found.add(-logits, grid.importance, 1.0, dominant)
+    found.add(2 * logits, grid.importance, 1.0)  # not asked for it
     assert found.peak == 3
-
-
-def test_the_least_recently_used_sums_go_first() -> None:
-    grid = TileGrid(PATCH, PATCH)
-    keys = [(TileStart(place, 0, 0), b"") for place in range(4)]
-    cache = TileCache(3 * constant(grid, 0).nbytes)
-    for place in range(3):
-        cache.put(keys[place], constant(grid, place))
-    assert cache.get(keys[0]) is not None
-    cache.put(keys[3], constant(grid, 3))
-    assert cache.get(keys[1]) is None
-    assert [cache.get(keys[place]) is not None for place in (0, 2, 3)] == [True] * 3
-    assert cache.nbytes == cache.max_bytes
-    cache.put(keys[3], constant(grid, 5))  # in the place of itself
-    assert len(cache) == 3
-    assert cache.nbytes == cache.max_bytes
-
-
-def test_a_sum_larger_than_the_bound_is_not_kept() -> None:
-    cache = TileCache(100)
-    cache.put(KEY, constant(TileGrid(PATCH, PATCH), 0))
-    assert (len(cache), cache.nbytes) == (0, 0)
-
-
-@pytest.mark.parametrize("channel", [0, 1])
-def test_a_key_tells_every_channel_place_and_value_of_the_clicks_in_a_tile(channel: int) -> None:
-    grid = TileGrid((12, 8, 8), PATCH)
-    clicks = np.zeros((2, 12, 8, 8), dtype=np.float32)
-    first, second = tile_keys(clicks, grid.tiles)
-    assert first != second  # they stand elsewhere
-    clicks[channel, 1, 2, 3] = 0.5
-    clicked, untouched = tile_keys(clicks, grid.tiles)
-    assert clicked != first
-    assert untouched == second
-    seen = {first, clicked}
-    for change in ((1 - channel, 1, 2, 3), (channel, 1, 3, 3), (channel, 1, 2, 4), (channel, 2, 2, 3)):
-        moved = np.zeros_like(clicks)
-        moved[change] = 0.5
-        seen.add(tile_keys(moved, grid.tiles)[0])
-    clicks[channel, 1, 2, 3] = 0.25
-    seen.add(tile_keys(clicks, grid.tiles)[0])
-    assert len(seen) == 7
-
-
-def test_networks_without_click_channels_have_one_key_a_tile() -> None:
-    grid = TileGrid((12, 8, 8), PATCH)
-    assert len(set(tile_keys(np.zeros((0, 12, 8, 8), dtype=np.float32), grid.tiles))) == 2

@@ -14,7 +14,7 @@ from lesionclick.inference.tiles import Region, Tile, TileGrid
 )
 def test_tiles_cover_everything_and_overlap_by_half(shape: tuple[int, ...], patch: tuple[int, ...]) -> None:
     covered = np.zeros(shape, dtype=int)
-    placed = TileGrid(shape, patch).place()
+    placed = TileGrid(shape, patch).tiles_covering()
     for tile in placed:
         assert covered[tile].shape == patch
         covered[tile] += 1
@@ -40,7 +40,7 @@ def test_a_region_has_those_tiles_that_count_most_somewhere_in_it() -> None:
     region[3:30, 8:40, 4:55] = True  # a trunk
     region[30:58, 20:24, 30:34] = True  # a neck
     grid = TileGrid(shape, patch)
-    everything, placed = grid.tiles, grid.place(Region(region))
+    everything, placed = grid.tiles, grid.tiles_covering(Region(region))
     assert tuple(tile for tile in everything if tile in placed) == placed
     assert len(placed) < 0.6 * len(everything)
     best, found = (most_important(shape, patch, each) for each in (everything, placed))
@@ -55,19 +55,21 @@ def test_a_margin_belongs_to_the_region() -> None:
     mask = np.random.default_rng(0).random(shape) < 3e-4
     wider = ndimage.maximum_filter(mask, [2 * more + 1 for more in margin])
     grid = TileGrid(shape, patch)
-    placed, of_wider, without = (grid.place(region) for region in (Region(mask, margin), Region(wider), Region(mask)))
+    placed, of_wider, without = (
+        grid.tiles_covering(region) for region in (Region(mask, margin), Region(wider), Region(mask))
+    )
     assert placed == of_wider != without
 
 
 def test_a_region_of_nothing_has_no_tiles() -> None:
     grid = TileGrid((40, 40, 40), (20, 20, 20))
-    assert grid.place(Region(np.zeros((40, 40, 40), dtype=bool))) == ()
+    assert grid.tiles_covering(Region(np.zeros((40, 40, 40), dtype=bool))) == ()
 
 
 @pytest.mark.parametrize("shape", [(30, 16, 50), (30, 12, 50)])
 def test_a_whole_region_is_everything_padded_or_not(shape: tuple[int, ...]) -> None:
     grid = TileGrid(shape, (16, 16, 16))
-    assert grid.place(Region(np.ones(shape, dtype=bool))) == grid.tiles == grid.place()
+    assert grid.tiles_covering(Region(np.ones(shape, dtype=bool))) == grid.tiles == grid.tiles_covering()
 
 
 def test_padding_is_centered_with_the_odd_voxel_behind() -> None:

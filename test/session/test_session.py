@@ -1,20 +1,20 @@
 import itertools
 import logging
 import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from conftest import body, image_from, write_case
+from scipy.special import expit
 
 from lesionclick import Case, Click, Ensemble, InferenceSettings, Session
-from lesionclick.inference import run
-from lesionclick.inference.passes import Pass
-from lesionclick.inference.run import Run
+from lesionclick.inference import executor, run
+from lesionclick.inference.schedule import Schedule
 from lesionclick.inference.settings import FieldOfView, Mirroring, Networks
+from lesionclick.inference.tile_cache import TileCache, tile_keys
+from lesionclick.inference.tiles import TileGrid
 from lesionclick.session.session import Prediction
 from lesionclick.testing import make_plans, write_model
 
@@ -47,9 +47,16 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 
 @pytest.fixture(autouse=True)
-def half_of_the_tiles_are_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks of random weights are sure of something everywhere."""
-    monkeypatch.setattr(run, "QUIET_PROBABILITY", 0.9)
+def half_of_the_tiles_are_quiet(ensemble: Ensemble, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks of random weights find something everywhere; the limit is what the median tile gives."""
+    session = Session(ensemble, case, InferenceSettings(FieldOfView.full))
+    channels = session.network_input([])
+    grid, cache = TileGrid(session.grid.shape, ensemble.model.patch), TileCache(1 << 30)
+    ensemble.predict_logits(channels, session.settings, cache=cache)
+    sums = [cache.get(key) for key in tile_keys(grid.pad(channels)[2:], grid.tiles)]
+    peaks = [float(each.peak) for each in sums if each is not None]
+    assert len(peaks) == len(grid.tiles)
+    monkeypatch.setattr(run, "QUIET_PROBABILITY", float(expit(np.median(peaks))))
 
 
 def random_click(generator: np.random.Generator) -> Click:
@@ -71,12 +78,26 @@ def change(session: Session, generator: np.random.Generator) -> None:
             history.redo()
 
 
+def counting_active_tiles(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """A list to which each prediction adds how many of the tiles that it computes are not quiet, and of how many."""
+    counts: list[tuple[int, int]] = []
+    set_active_tiles = Schedule.set_active_tiles
+
+    def counting(self: Schedule, count: int) -> None:
+        counts.append((count, self.tiles))
+        set_active_tiles(self, count)
+
+    monkeypatch.setattr(Schedule, "set_active_tiles", counting)
+    return counts
+
+
 @pytest.mark.parametrize("settings", EVERY_SETTING, ids=lambda each: "-".join(vars(each).values()))
 def test_any_sequence_of_changes_gives_bit_for_bit_what_a_fresh_run_gives(
-    ensemble: Ensemble, case: Case, settings: InferenceSettings
+    ensemble: Ensemble, case: Case, settings: InferenceSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clicks are added, removed, undone and redone at random, the cache of one session is too small for all tiles."""
     generator = np.random.default_rng(EVERY_SETTING.index(settings))
+    active = counting_active_tiles(monkeypatch)
     large = Session(ensemble, case, settings)
     small = Session(ensemble, case, settings, tile_cache_bytes=6 * 4 * 16**3)
     for _ in range(6):
@@ -86,6 +107,8 @@ def test_any_sequence_of_changes_gives_bit_for_bit_what_a_fresh_run_gives(
         expected = Session(ensemble, case, settings, tile_cache_bytes=0).predict(clicks).logit_zyx
         np.testing.assert_array_equal(large.predict().logit_zyx, expected)
         np.testing.assert_array_equal(small.predict(clicks).logit_zyx, expected)
+    if settings.mirroring == Mirroring.adaptive or settings.networks == Networks.adaptive:
+        assert any(0 < count < tiles for count, tiles in active)
 
 
 def test_openvino_gives_bit_for_bit_what_a_fresh_run_gives(ensemble: Ensemble, case: Case) -> None:
@@ -97,25 +120,18 @@ def test_openvino_gives_bit_for_bit_what_a_fresh_run_gives(ensemble: Ensemble, c
 
 
 def test_only_tiles_that_clicks_touch_are_computed(
-    ensemble: Ensemble, case: Case, monkeypatch: pytest.MonkeyPatch
+    ensemble: Ensemble, case: Case, caplog: pytest.LogCaptureFixture
 ) -> None:
-    computed: list[int] = []
-    run_pass = Run._run_pass
-
-    def counting(self: Run, current: Pass, chosen: Sequence[int], *others: Any) -> None:
-        computed.append(len(chosen))
-        run_pass(self, current, chosen, *others)
-
-    monkeypatch.setattr(Run, "_run_pass", counting)
     session = Session(ensemble, case, InferenceSettings(FieldOfView.full, networks=Networks.all))
     near, far = Click(2, 3, 4, "tumor"), Click(57, 3, 4, "background")
-    counts = []
+    computed = []
     for clicks in ([], [near], [near, far], [near, far], [far], [near], []):
-        computed.clear()
-        session.predict(clicks)
-        assert len(set(computed)) <= 1
-        counts.append(computed[0] if computed else 0)
-    everything, first, second, again, only_far, undone, nothing = counts
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "lesionclick"):
+            session.predict(clicks)
+        (line,) = (each for each in caplog.messages if each.startswith("network: "))
+        computed.append(int(line.split()[1]))
+    everything, first, second, again, only_far, undone, nothing = computed
     assert 0 < first < everything
     assert 0 < second < everything
     assert again == only_far == undone == nothing == 0  # each tile was seen with these clicks before
@@ -133,8 +149,8 @@ def test_two_sessions_in_two_threads_give_what_each_gives_alone(
     for each in (case, other):
         session = Session(ensemble, each, settings)
         alone[each] = [session.predict(clicks).logit_zyx for clicks in rounds]
+    monkeypatch.setattr(executor, "ALL_NETWORKS_BYTES", 0)
     shared = load(ensemble.model.path)
-    shared._executor.networks.keep_only(0)
     both_at_work = threading.Barrier(2)
 
     def predict(each: Case) -> list[np.ndarray]:
@@ -151,12 +167,26 @@ def test_a_session_gives_the_result_so_far(ensemble: Ensemble, case: Case) -> No
     shown: list[Prediction] = []
     session = Session(ensemble, case, InferenceSettings(networks=Networks.all))
     final = session.predict(on_update=shown.append)
-    assert [each.mask.shape for each in shown] == [SHAPE] * 3
-    np.testing.assert_array_equal(shown[-1].logit_zyx, final.logit_zyx)
+    assert [each.mask.shape for each in shown] == [SHAPE] * 2
     assert np.abs(shown[0].logit_zyx - final.logit_zyx).max() > 0.01
     shown.clear()
     session.predict(on_update=shown.append)
     assert not shown  # nothing had to be computed
+
+
+def test_a_callback_may_predict(ensemble: Ensemble, case: Case) -> None:
+    session, found = Session(ensemble, case, InferenceSettings(networks=Networks.all)), []
+    session.predict([], on_update=lambda _: found.append(session.predict([Click(3, 4, 5, "tumor")])))
+    expected = Session(ensemble, case, session.settings).predict([Click(3, 4, 5, "tumor")])
+    for each in found:
+        np.testing.assert_array_equal(each.logit_zyx, expected.logit_zyx)
+
+
+def test_what_a_session_was_opened_with_stays(ensemble: Ensemble, case: Case) -> None:
+    session = Session(ensemble, case)
+    for name in ("ensemble", "case", "settings"):
+        with pytest.raises(AttributeError):
+            setattr(session, name, getattr(session, name))
 
 
 def test_clicks_change_the_prediction(model_folder: Path, case_folder: Path) -> None:
