@@ -1,7 +1,8 @@
 """Engine: whole runs of process.py against stock nnU-Net, on the same weights and the same case.
 
     python -m benchmarks.engine [--model DIR | --mid-size] [--case DIR] [--rounds N] [--folds ...]
-                                [--mirroring none|adaptive|all] [--networks adaptive|all] [--levers] [--device cpu|cuda]
+                                [--mirroring none|adaptive|all] [--networks adaptive|all] [--precisions auto float32]
+                                [--masks] [--levers] [--device cpu|cuda]
 
 The peer is `nnUNetPredictor` with the click maps as image channels (`benchmarks.processes.stock`); it mirrors every
 tile unless mirroring is none, and all its networks see every tile. Both sides run in fresh processes, in turn; the
@@ -32,6 +33,7 @@ from benchmarks.sizes import MID_SIZE
 from benchmarks.stock_checkpoints import write_checkpoints
 from lesionclick.case.case import Case, mask_path
 from lesionclick.case.images import read_mask
+from lesionclick.inference.backend import Precision
 from lesionclick.inference.body import TISSUE_HU
 from lesionclick.inference.settings import DEFAULT_SETTINGS, Mirroring, Networks
 from lesionclick.model.folder import ModelFolder
@@ -52,6 +54,7 @@ class Bench:
         device: "cpu" or "cuda".
         mirroring: of ours; stock nnU-Net mirrors every tile unless it is none.
         networks: of ours.
+        precisions: of ours, a run each.
         rounds: how often each run is made.
     """
 
@@ -63,6 +66,7 @@ class Bench:
     device: str
     mirroring: Mirroring
     networks: Networks
+    precisions: tuple[Precision, ...]
     rounds: int
 
     @property
@@ -86,28 +90,33 @@ class Bench:
         return run_ours(self.case, model or self.packed, self.scratch / "ours", self.device, options)
 
     def compare(self) -> str:
-        """Prints both sides' figures, masks and limit; returns our precision."""
+        """Prints both sides' figures and the limit; returns the first of our precisions."""
         stock: list[Run] = []
-        ours: list[Run] = []
+        ours: dict[Precision, list[Run]] = {precision: [] for precision in self.precisions}
         for _ in range(self.rounds):
             stock.append(self.run_stock())
-            ours.append(self.run_ours(self.chosen))
-        theirs, our = median(stock), median(ours)
+            for precision, runs in ours.items():
+                runs.append(self.run_ours({**self.chosen, "--precision": precision}))
+        for runs in ours.values():
+            self._print_comparison(median(stock), runs)
+        return ours[self.precisions[0]][-1].precision
+
+    def _print_comparison(self, theirs: Mapping[str, float], runs: Sequence[Run]) -> None:
+        our, last = median(runs), runs[-1]
         rows = {**{each: f"{each}, s" for each in STAGES}, "total": "whole run, s", "memory": "peak memory, GB"}
         if self.device == "cuda":
             rows["gpu memory"] = "peak GPU memory, GB"
-        print(f"\n| median of {self.rounds} | stock nnU-Net | lesionclick | ratio |\n| --- | --- | --- | --- |")
+        print(f"\n| median of {self.rounds} | stock nnU-Net | lesionclick, {last.precision} | ratio |\n{'| --- ' * 4}|")
         for name, title in rows.items():
             ratio = f"{theirs[name] / our[name]:.2f}" if our[name] > 0 else "-"
             print(f"| {title} | {theirs[name]:.2f} | {our[name]:.2f} | {ratio} |")
-        self._compare_masks()
         model = ModelFolder.read(self.packed)
-        flops = ours[-1].passes * tile_flops(model.architecture, model.channels, model.patch)
-        print(f"\nNetwork: {ours[-1].passes} forward passes, ", end="")
-        print(describe_limit(our["network"], flops, self.device, ours[-1].precision), flush=True)
-        return ours[-1].precision
+        flops = last.passes * tile_flops(model.architecture, model.channels, model.patch)
+        print(f"\nNetwork: {last.passes} forward passes, ", end="")
+        print(describe_limit(our["network"], flops, self.device, last.precision), flush=True)
 
-    def _compare_masks(self) -> None:
+    def compare_masks(self) -> None:
+        """Prints how well masks agree with that of stock nnU-Net's last run."""
         case = Case.read(self.case)
         reference = read_mask(self.scratch / "stock.mha", case.geometry)
         tissue = case.ct_zyx > TISSUE_HU
@@ -168,6 +177,7 @@ def prepare(scratch: Path, options: argparse.Namespace) -> Bench:
         device=options.device,
         mirroring=Mirroring(options.mirroring),
         networks=Networks(options.networks),
+        precisions=tuple(map(Precision, options.precisions)),
         rounds=options.rounds,
     )
 
@@ -184,12 +194,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folds", nargs="+", help="networks to take; default: all")
     parser.add_argument("--mirroring", choices=[*Mirroring], default=DEFAULT_SETTINGS.mirroring, help="of our side")
     parser.add_argument("--networks", choices=[*Networks], default=DEFAULT_SETTINGS.networks, help="of our side")
+    parser.add_argument("--precisions", choices=[*Precision], nargs="+", default=[Precision.auto], help="of our side")
+    parser.add_argument("--masks", action="store_true", help="also how well masks agree")
     parser.add_argument("--levers", action="store_true", help="also what each lever brings alone")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         bench = prepare(Path(scratch), options)
         precision = bench.compare()
+        if options.masks:
+            bench.compare_masks()
         if options.levers:
             bench.compare_levers(precision)
 
