@@ -19,10 +19,10 @@ NOTABLE_SUV = 1.0
 STEP_MM = 4.0
 """The images are looked at in steps of about this, or of a voxel."""
 
-LEAST_SHARE = 0.01
+MIN_SHARE = 0.01
 """Of the largest connected part: smaller ones, such as cables and specks of noise, do not count."""
 
-LEAST_VOLUME_ML = 1000.0
+MIN_VOLUME_ML = 1000.0
 """Where the largest connected part is smaller, the images are not those of a patient, or not in HU and SUV."""
 
 MARGIN_MM = 10.0
@@ -51,21 +51,21 @@ def find_body(
     parts = cc3d.connected_components((ct_zyx[coarse] > TISSUE_HU) | (pet_zyx[coarse] > NOTABLE_SUV))
     voxels = cc3d.statistics(parts)["voxel_counts"]
     voxels[0] = 0  # air
-    most = voxels.max()
-    volume_ml = most * math.prod(steps) * math.prod(spacing_zyx) / 1000
-    if volume_ml < LEAST_VOLUME_ML:
+    largest = voxels.max()
+    volume_ml = largest * math.prod(steps) * math.prod(spacing_zyx) / 1000
+    if volume_ml < MIN_VOLUME_ML:
         logger.info("no body found in the images (largest part %.0f ml): the whole field of view is used", volume_ml)
         return None
-    large = (voxels >= LEAST_SHARE * most)[parts]
+    large = (voxels >= MIN_SHARE * largest)[parts]
     body = (fill_between(large, 1) & fill_between(large, 2)).transpose(grid.transpose)
 
-    places = []  # of the network's voxels among the steps, an axis
+    indices = []  # of the network's voxels among the steps, an axis
     for axis, size in enumerate(grid.shape):
         scale = grid.cropped_shape[axis] / size
         voxel = grid.crop_start[axis] + (np.arange(size) + 0.5) * scale
         step = steps[grid.transpose[axis]]
-        places.append(np.minimum((voxel / step).astype(np.int64), body.shape[axis] - 1))
-    found: np.ndarray = body[np.ix_(*places)]
+        indices.append(np.minimum((voxel / step).astype(np.int64), body.shape[axis] - 1))
+    found: np.ndarray = body[np.ix_(*indices)]
     return found
 
 
@@ -81,8 +81,8 @@ def region_to_see(body: np.ndarray, points: np.ndarray, patch: Sequence[int], sp
     mask = body.copy()
     for point in points[((points >= 0) & (points < mask.shape)).all(axis=1)]:
         if not body[tuple(point)]:
-            reach = ((place, length // 4) for place, length in zip(point, patch, strict=True))
-            mask[tuple(slice(max(0, place - quarter), place + quarter + 1) for place, quarter in reach)] = True
+            around_click = ((at, length // 4) for at, length in zip(point, patch, strict=True))
+            mask[tuple(slice(max(0, at - quarter), at + quarter + 1) for at, quarter in around_click)] = True
     return Region(mask, margin=[math.ceil(MARGIN_MM / each) for each in spacing])
 
 

@@ -33,18 +33,17 @@ class Engine:
         Raises:
             DeviceError: there is no such device, or it has no such backend or precision.
         """
-        place = _resolve_device(device)
-        library = Backend(backend)
-        if library == Backend.auto:
-            library = Backend.openvino if place.type == "cpu" else Backend.torch
-        if library == Backend.openvino and place.type != "cpu":
-            raise DeviceError(f"backend openvino computes on the CPU alone, not on {place}")
-        number = Precision(precision)
-        if library == Backend.openvino:
-            number = openvino_precision(number)
-        elif number == Precision.auto:
-            number = Precision.float16 if place.type == "cuda" else Precision.float32
-        return cls(place, library, number)
+        where = _resolve_device(device)
+        chosen_backend, chosen_precision = Backend(backend), Precision(precision)
+        if chosen_backend == Backend.auto:
+            chosen_backend = Backend.openvino if where.type == "cpu" else Backend.torch
+        if chosen_backend == Backend.openvino and where.type != "cpu":
+            raise DeviceError(f"backend openvino computes on the CPU alone, not on {where}")
+        if chosen_backend == Backend.openvino:
+            chosen_precision = openvino_precision(chosen_precision)
+        elif chosen_precision == Precision.auto:
+            chosen_precision = Precision.float16 if where.type == "cuda" else Precision.float32
+        return cls(where, chosen_backend, chosen_precision)
 
     def __str__(self) -> str:
         return f"{self.device}, {self.backend}, {self.precision}"

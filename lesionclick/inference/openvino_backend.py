@@ -65,12 +65,12 @@ class OpenVINONetwork:
         result = torch.empty((len(batch), CLASSES, *batch.shape[2:]))
         values = result.numpy()
 
-        def store(request: "openvino.InferRequest", place: int) -> None:
-            values[place] = request.get_output_tensor().data[0]
+        def store(request: "openvino.InferRequest", index: int) -> None:
+            values[index] = request.get_output_tensor().data[0]
 
         self._queue.set_callback(store)
-        for place, sample in enumerate(batch.contiguous().numpy()):
-            self._queue.start_async({0: sample[None]}, place, share_inputs=True)
+        for index, sample in enumerate(batch.contiguous().numpy()):
+            self._queue.start_async({0: sample[None]}, index, share_inputs=True)
         self._queue.wait_all()
         return result
 

@@ -57,16 +57,16 @@ def tile_keys(click_channels: np.ndarray, tiles: Sequence[Tile]) -> list[TileKey
     Returns:
         One key a tile.
     """
-    channel, *places = np.nonzero(click_channels)
-    values = click_channels[(channel, *places)]
+    channel, *indices = np.nonzero(click_channels)
+    values = click_channels[(channel, *indices)]
     keys = []
     for tile in tiles:
         start = TileStart.of(tile)
         inside = np.ones(len(values), dtype=bool)
-        for place, axis in zip(places, tile, strict=True):
-            inside &= (place >= axis.start) & (place < axis.stop)
+        for index, axis in zip(indices, tile, strict=True):
+            inside &= (index >= axis.start) & (index < axis.stop)
         digest = hashlib.blake2b(digest_size=16)
-        for part in (channel, *places, values):
+        for part in (channel, *indices, values):
             digest.update(part[inside].tobytes())
         keys.append((start, digest.digest()))
     return keys

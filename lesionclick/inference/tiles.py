@@ -126,7 +126,7 @@ class TileGrid:
         return total
 
     def dominant(self, tile: Tile) -> torch.Tensor:
-        """Where a tile has a say: boolean of the patch's shape.
+        """Where a tile is dominant: boolean of the patch's shape.
 
         It goes by all tiles of the grid, whichever of them are computed, so that it depends on the tile alone.
         """
