@@ -81,6 +81,10 @@ class Ensemble:
         """Whether the networks see click channels."""
         return self.model.channels > IMAGE_CHANNELS
 
+    def read_ahead(self) -> None:
+        """Begins to read the network that is needed first, in another thread, while the caller does something else."""
+        self._executor.networks.prefetch(0)
+
     def predict_logits(
         self,
         channels: np.ndarray,

@@ -87,6 +87,7 @@ class Session:
         self.history = ClickHistory(case.clicks)
         self._cache = TileCache(tile_cache_bytes) if tile_cache_bytes else None
         self._lock = threading.RLock()
+        ensemble.read_ahead()
         with stage("preprocessing"):
             image = np.stack([case.ct_zyx, case.pet_zyx])
             self._image, self.grid = ensemble.model.preprocessing.to_network(image, case.geometry.spacing_zyx)
