@@ -102,9 +102,10 @@ class Ensemble:
             channels: float32 of shape (model.channels, *shape) on the network's grid.
             settings: which tiles all networks see, and which mirrored; the field of view is `region`.
             region: where networks look, on that grid; None for everywhere.
-            deadline: when to be done, on `clock`. Every network first sees tiles as they are, then mirrored. The first
-                pass that would not fit, judged by the slowest so far, and all after it are left out, with a warning.
-                The first pass of all is made in any case.
+            deadline: when to be done, on `clock`. Every network first sees tiles as they are, then mirrored, which
+                changes how results are rounded where `Mirroring.all` is asked for. The first pass that would not fit,
+                judged by the slowest so far, and all after it are left out, with a warning. The first pass of all is
+                made in any case.
             clock: seconds.
             cache: sums of tiles from earlier predictions of the same images with the same settings; only tiles that it
                 lacks are computed, and then kept there, but for those that a deadline cut short.
@@ -139,11 +140,13 @@ class Ensemble:
 
         if not new:
             return blend_so_far()
-        passes = plan_passes([fold.mirror_axes for fold in self.model.folds], settings)
+        at_once = deadline is None
+        passes = plan_passes([fold.mirror_axes for fold in self.model.folds], settings, at_once=at_once)
         try:
             with Progress("network", 0, "forward passes") as progress:
                 schedule = Schedule(passes, len(new), deadline, clock, progress)
-                for _ in run.make(passes, schedule):
+                regrouped = settings.mirroring == Mirroring.all and not at_once
+                for _ in run.make(passes, schedule, regrouped=regrouped):
                     if on_update is not None:
                         on_update(blend_so_far())
             schedule.log(len(self.model.folds))

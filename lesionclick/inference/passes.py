@@ -36,18 +36,20 @@ class Pass:
     @property
     def decides(self) -> bool:
         """Whether it is one of those by which it is decided what is quiet."""
-        return self.is_plain and self.everywhere
+        return self.everywhere and () in self.mirrorings
 
 
-def plan_passes(mirror_axes: Sequence[Axes], settings: InferenceSettings) -> list[Pass]:
+def plan_passes(mirror_axes: Sequence[Axes], settings: InferenceSettings, *, at_once: bool = True) -> list[Pass]:
     """All passes that a tile can get, in the order in which their results are summed.
 
-    Every network first sees tiles as they are, those networks first that see every tile: the best result so far is
-    there early, and what is quiet is known before anything else is done.
+    With `Mirroring.all` a network sees a tile in all mirrorings at once, as in nnU-Net, on whose rounding of each
+    network's mean the result depends in a volume's outermost corners. Else every network first sees tiles as they are,
+    those networks first that see every tile: what is quiet is known before anything is mirrored.
 
     Args:
         mirror_axes: of each network, the axes along which it may be mirrored.
         settings: which tiles all networks see, and which mirrored.
+        at_once: False to plan for a deadline: with `Mirroring.all` too networks first see tiles as they are.
     """
     networks = range(len(mirror_axes))
     first = networks if settings.networks == Networks.all else first_networks(len(networks))
@@ -55,6 +57,9 @@ def plan_passes(mirror_axes: Sequence[Axes], settings: InferenceSettings) -> lis
     plain, mirrored = [], []
     for network in order:
         mirrorings = combinations(mirror_axes[network] if settings.mirroring != Mirroring.none else ())
+        if settings.mirroring == Mirroring.all and at_once:
+            plain.append(Pass(network, mirrorings, 1.0, everywhere=network in first))
+            continue
         share = 1 / len(mirrorings)
         plain.append(Pass(network, mirrorings[:1], share, everywhere=network in first))
         if mirrorings[1:]:

@@ -56,8 +56,13 @@ class Run:
         self._inputs = TileInputs(channels, executor.engine)
         self._importance = grid.importance.to(self.device)
 
-    def make(self, passes: Sequence[Pass], schedule: Schedule) -> Iterator[Pass]:
+    def make(self, passes: Sequence[Pass], schedule: Schedule, *, regrouped: bool) -> Iterator[Pass]:
         """Makes passes in their order, as long as there is time.
+
+        Args:
+            passes: see `plan_passes`.
+            schedule: says whether there is time.
+            regrouped: whether mirrorings are planned in other passes than without a deadline.
 
         Yields:
             Each pass that is about to be made after the first one; what the passes before it gave is in `sums`.
@@ -67,7 +72,6 @@ class Run:
         """
         remaining = deque(passes)
         made = 0
-        was_split = False
         undecided = any(not each.everywhere for each in passes)
         try:
             while remaining:
@@ -79,9 +83,9 @@ class Run:
                 if not self._tiles_of(current):
                     remaining.popleft()
                     continue
-                if not (current.is_plain or was_split or schedule.fits(remaining)):
+                if not (len(current.mirrorings) == 1 or schedule.fits(remaining)):
                     # so that all networks share what there is time for
-                    remaining, was_split = deque(split_by_mirroring(remaining)), True
+                    remaining, regrouped = deque(split_by_mirroring(remaining)), True
                     continue
                 if made:
                     yield current
@@ -92,7 +96,7 @@ class Run:
                 remaining.popleft()
                 made += 1
         finally:
-            self._mark_complete(passes, remaining, was_split)
+            self._mark_complete(passes, remaining, regrouped)
 
     def _find_active(self) -> Sequence[int]:
         """The indices of the tiles that are not quiet."""
@@ -103,15 +107,13 @@ class Run:
         """The indices of the tiles that a pass is made over."""
         return range(len(self._tiles)) if current.everywhere else self._active
 
-    def _mark_complete(self, planned: Sequence[Pass], remaining: Sequence[Pass], was_split: bool) -> None:
+    def _mark_complete(self, planned: Sequence[Pass], remaining: Sequence[Pass], regrouped: bool) -> None:
         """Finds the tiles that got all their passes, and in the order and grouping in which they were planned."""
         active = set(self._active)
         for index in range(len(self._tiles)):
             missing = any(each.everywhere or index in active for each in remaining)
-            regrouped = was_split and any(
-                not each.is_plain and (each.everywhere or index in active) for each in planned
-            )
-            self.complete[index] = not (missing or regrouped)
+            is_mirrored = any(not each.is_plain and (each.everywhere or index in active) for each in planned)
+            self.complete[index] = not missing and not (regrouped and is_mirrored)
 
     @torch.inference_mode()
     def _make_pass(self, current: Pass, following: Sequence[Pass], progress: Progress) -> None:

@@ -25,8 +25,9 @@ def test_the_first_networks_are_spread_over_the_folder() -> None:
 
 @pytest.mark.parametrize("mirroring", list(Mirroring))
 @pytest.mark.parametrize("networks", list(Networks))
-def test_every_mirroring_of_every_network_is_in_the_plan_once(mirroring: str, networks: str) -> None:
-    passes = plan_passes(AXES, settings(mirroring, networks))
+@pytest.mark.parametrize("at_once", [True, False])
+def test_every_mirroring_of_every_network_is_in_the_plan_once(mirroring: str, networks: str, at_once: bool) -> None:
+    passes = plan_passes(AXES, settings(mirroring, networks), at_once=at_once)
     planned = sorted((each.network, axes) for each in passes for axes in each.mirrorings)
     allowed = [((),) if mirroring == "none" else combinations(axes) for axes in AXES]
     assert planned == sorted((network, axes) for network, each in enumerate(allowed) for axes in each)
@@ -45,17 +46,26 @@ def test_every_mirroring_of_every_network_is_in_the_plan_once(mirroring: str, ne
         ("all", "adaptive", [combinations(AXES[0]), (), (), combinations(AXES[3]), (), ()]),
     ],
 )
-def test_what_every_tile_gets_comes_first(mirroring: str, networks: str, everywhere: list[tuple[Axes, ...]]) -> None:
-    passes = plan_passes(AXES, settings(mirroring, networks))
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_every_tile_gets_comes_first(
+    mirroring: str, networks: str, everywhere: list[tuple[Axes, ...]], at_once: bool
+) -> None:
+    passes = plan_passes(AXES, settings(mirroring, networks), at_once=at_once)
     found: list[tuple[Axes, ...]] = [()] * len(AXES)
     for each in passes:
         if each.everywhere:
             found[each.network] += each.mirrorings
     assert found == everywhere
     # first what every tile gets as it is, then what others get as they are, then mirrorings in the same order
-    order = [(not each.is_plain, not each.everywhere) for each in passes]
+    order = [(() not in each.mirrorings, not each.everywhere) for each in passes]
     assert order == sorted(order)
-    assert [each.decides for each in passes] == [each.is_plain and each.everywhere for each in passes]
+    assert sum(each.decides for each in passes) == sum(bool(each) for each in everywhere)
+
+
+def test_all_mirrorings_of_a_network_are_one_pass_unless_there_is_a_deadline() -> None:
+    every = settings("all", "all")
+    assert [each.mirrorings for each in plan_passes(AXES, every)] == [combinations(axes) for axes in AXES]
+    assert all(each.is_plain for each in plan_passes(AXES, every, at_once=False)[: len(AXES)])
 
 
 def test_mirrorings_are_shared_out_between_networks() -> None:
