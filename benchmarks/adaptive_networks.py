@@ -94,12 +94,12 @@ def measure(
     """
     grid = TileGrid(session.grid.shape, session.ensemble.model.patch)
     tiles = grid.tiles_covering(session.region(clicks))
-    sums = networks.tile_sums(clicks, grid, tiles)
+    sums, importance = networks.tile_sums(clicks, grid, tiles), grid.sum_importance(tiles)
 
     def mask(seen: Sequence[Sequence[int]]) -> np.ndarray:
         """Blends what the networks that see a tile gave for it."""
         chosen = [add([sums[network][place] for network in each], grid.patch) for place, each in enumerate(seen)]
-        logit = grid.crop(blend(chosen, tiles, grid, CPU)).contiguous().numpy()
+        logit = grid.crop(blend(chosen, tiles, importance, CPU)).contiguous().numpy()
         return session.ensemble.model.preprocessing.to_image(logit, session.grid) > 0
 
     everything = mask([range(networks.count)] * len(tiles))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from lesionclick.inference.engine import Engine
 from lesionclick.inference.executor import Executor
@@ -129,17 +130,18 @@ class Ensemble:
         new = [index for index, found in enumerate(cached) if found is None]
         logger.info("network: %d of %d tiles, %d networks", len(new), len(tiles), len(self.model.folds))
 
-        is_adaptive = settings.mirroring == Mirroring.adaptive or settings.networks == Networks.adaptive
-        run = Run(self._executor, channels, grid, [tiles[index] for index in new], find_peaks=is_adaptive)
         sums = {index: found for index, found in enumerate(cached) if found is not None}
-        sums |= dict(zip(new, run.sums, strict=True))
+        importance = grid.sum_importance(tiles)
 
-        def blend_so_far() -> np.ndarray:
+        def blend_so_far(device: torch.device) -> np.ndarray:
             in_order = [sums[index] for index in range(len(tiles))]
-            return grid.crop(blend(in_order, tiles, grid, run.device)).contiguous().numpy()
+            return grid.crop(blend(in_order, tiles, importance, device)).contiguous().numpy()
 
         if not new:
-            return blend_so_far()
+            return blend_so_far(self.engine.device)
+        is_adaptive = settings.mirroring == Mirroring.adaptive or settings.networks == Networks.adaptive
+        run = Run(self._executor, channels, grid, [tiles[index] for index in new], find_peaks=is_adaptive)
+        sums |= dict(zip(new, run.sums, strict=True))
         at_once = deadline is None
         passes = plan_passes([fold.mirror_axes for fold in self.model.folds], settings, at_once=at_once)
         try:
@@ -148,9 +150,9 @@ class Ensemble:
                 regrouped = settings.mirroring == Mirroring.all and not at_once
                 for _ in run.make(passes, schedule, regrouped=regrouped):
                     if on_update is not None:
-                        on_update(blend_so_far())
+                        on_update(blend_so_far(run.device))
             schedule.log(len(self.model.folds))
-            return blend_so_far()
+            return blend_so_far(run.device)
         finally:
             if cache is not None:
                 for index, complete in zip(new, run.complete, strict=True):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from lesionclick.inference.tiles import Tile, TileGrid
+from lesionclick.inference.tiles import Tile
 
 OUTSIDE_LOGIT = -20.0
 """Of voxels where no tile stands; finite, since it is resampled with the rest."""
@@ -64,21 +64,22 @@ class TileSum:
         return self.total.nbytes
 
 
-def blend(sums: Sequence[TileSum], tiles: Sequence[Tile], grid: TileGrid, device: torch.device) -> torch.Tensor:
+def blend(
+    sums: Sequence[TileSum], tiles: Sequence[Tile], importance: torch.Tensor, device: torch.device
+) -> torch.Tensor:
     """One logit a voxel from the sums of tiles, added in their order.
 
     Args:
         sums: one a tile; each has at least one pass.
         tiles: where they belong.
-        grid: on which they stand.
+        importance: of all these tiles at each voxel, on the host, see `TileGrid.sum_importance`.
         device: to compute on.
 
     Returns:
-        float32 on the host, of grid.padded_shape: the mean over tiles, by importance, of each tile's mean over its
+        float32 on the host, of the importance's shape: the mean over tiles, by importance, of each tile's mean over its
         passes; `OUTSIDE_LOGIT` where no tile stands.
     """
-    total = torch.zeros(grid.padded_shape, device=device)
+    total = torch.zeros(importance.shape, device=device)
     for tile, tile_sum in zip(tiles, sums, strict=True):
         total[tile].add_(tile_sum.total.to(device), alpha=1 / tile_sum.weight)
-    importance = grid.sum_importance(tiles)
     return total.cpu().div_(importance).masked_fill_(importance == 0, OUTSIDE_LOGIT)

@@ -19,7 +19,7 @@ def test_tiles_are_weighted_by_importance_and_each_is_a_mean_of_its_passes() -> 
     grid = TileGrid((12, 8, 8), PATCH)
     assert len(grid.tiles) == 2
     sums = [constant(grid, 1.0, weight=0.5), constant(grid, 4.0, weight=3.0)]
-    found = blend(sums, grid.tiles, grid, CPU)
+    found = blend(sums, grid.tiles, grid.total_importance, CPU)
     shares = [torch.zeros(grid.padded_shape) for _ in grid.tiles]
     for share, tile in zip(shares, grid.tiles, strict=True):
         share[tile] = grid.importance
@@ -30,10 +30,10 @@ def test_tiles_are_weighted_by_importance_and_each_is_a_mean_of_its_passes() -> 
 
 def test_where_no_tile_stands_nothing_is_said() -> None:
     grid = TileGrid((16, 8, 8), PATCH)
-    found = blend([constant(grid, 1.0)], grid.tiles[:1], grid, CPU)
+    found = blend([constant(grid, 1.0)], grid.tiles[:1], grid.sum_importance(grid.tiles[:1]), CPU)
     assert (found[8:] == OUTSIDE_LOGIT).all()
     assert (found[:8] > 0).all()
-    assert (blend([], [], grid, CPU) == OUTSIDE_LOGIT).all()
+    assert (blend([], [], grid.sum_importance([]), CPU) == OUTSIDE_LOGIT).all()
 
 
 def test_the_peak_is_the_largest_logit_of_a_pass_where_the_tile_is_dominant() -> None:
