@@ -8,7 +8,8 @@
 nnU-Net's own reader takes the fourth dimension of a file for channels, of labels too, and cropping, resampling,
 storage, loading and augmentation carry both along. It counts label values over both channels when it looks for
 foreground to sample patches from; organs are therefore stored one higher than their number (2 to 11), so that 1 is a
-lesion and nothing else.
+lesion and nothing else. In both channels -2 means that nobody knows: nnU-Net counts what is below 0 as no foreground
+(its own -1 is outside of the image), and the losses leave such voxels out.
 """
 
 import contextlib
@@ -41,6 +42,12 @@ ORGANS = (
 )
 """Names of the organ classes 1 to 10 (arXiv 2508.21680); 0 is everything else."""
 
+UNKNOWN_ORGAN = len(ORGANS) + 1
+"""Number of a voxel, beside 0 to 10, of which nobody knows to which organ it belongs, if to any."""
+
+UNKNOWN = -2
+"""What a stored label holds, in either channel, where nobody knows: whether there is a lesion, or which organ."""
+
 SPLITS_FILE = "splits_final.json"
 
 Splits = list[dict[str, list[str]]]
@@ -51,11 +58,28 @@ def organ_number(organ: str) -> int:
     return ORGANS.index(organ) + 1
 
 
-def stack_label(lesion_zyx: np.ndarray, organ_zyx: np.ndarray | None = None) -> np.ndarray:
-    """Lesions (0, 1) and organs (0 to 10; None for none known) as stored: uint8 of shape (2, z, y, x)."""
-    lesion = (lesion_zyx > 0).astype(np.uint8)
-    organ = np.zeros_like(lesion) if organ_zyx is None else organ_zyx.astype(np.uint8)
-    return np.stack([lesion, np.where(organ > 0, organ + 1, 0).astype(np.uint8)])
+def stack_label(
+    lesion_zyx: np.ndarray, organ_zyx: np.ndarray | None = None, annotated_zyx: np.ndarray | None = None
+) -> np.ndarray:
+    """Lesions and organs of a case as stored.
+
+    Args:
+        lesion_zyx: 0 or 1.
+        organ_zyx: 0 to 10, and `UNKNOWN_ORGAN` where it is not known; None where no organ is known anywhere.
+        annotated_zyx: where a reader looked for lesions; None for everywhere. A lesion is one wherever it lies.
+
+    Returns:
+        int8 of shape (2, z, y, x).
+    """
+    lesion = (lesion_zyx > 0).astype(np.int8)
+    if annotated_zyx is not None:
+        lesion[(annotated_zyx == 0) & (lesion == 0)] = UNKNOWN
+    if organ_zyx is None:
+        return np.stack([lesion, np.full_like(lesion, UNKNOWN)])
+    organ = organ_zyx.astype(np.int8)
+    stored = np.where(organ > 0, organ + 1, 0)
+    stored[organ == UNKNOWN_ORGAN] = UNKNOWN
+    return np.stack([lesion, stored.astype(np.int8)])
 
 
 def write_label(path: Path, label: np.ndarray, reference: sitk.Image) -> None:
