@@ -44,6 +44,38 @@ def test_whole_floats_unknown_keys_and_repeats_are_fine(tmp_path: Path) -> None:
     assert read_clicks(path, (4, 4, 4)) == (Click(1, 2, 3, "tumor"),) * 2
 
 
+def test_lists_by_label_are_read_tumor_first(tmp_path: Path) -> None:
+    path = tmp_path / "clicks.json"
+    path.write_text('{"note": 3, "background": [[0, 1, 2]], "tumor": [[3.0, 2, 1], [3, 2, 1]]}')
+    tumor = Click(3, 2, 1, "tumor")
+    assert read_clicks(path, (6, 5, 4)) == (tumor, tumor, Click(0, 1, 2, "background"))
+    path.write_text('{"background": [], "tumor": []}')
+    assert read_clicks(path, (6, 5, 4)) == ()
+    path.write_text('{"background": [[0, 1, 2]]}')
+    assert read_clicks(path, (6, 5, 4)) == (Click(0, 1, 2, "background"),)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"tumor": [[0, 0, 0]], "background": [[1, 1, 1], [4, 0, 0]]}, "point 1 of 'background' has x = 4, outside"),
+        ({"tumor": [[0, 0]]}, "point 0 of 'tumor' has the coordinates [0, 0], expected three: [x, y, z]"),
+        ({"tumor": [{"point": [0, 0, 0]}]}, "point 0 of 'tumor' has the coordinates {\"point\": [0, 0, 0]}, expected"),
+        ({"tumor": {"x": 1}, "background": []}, "'tumor' is {\"x\": 1}, expected a list"),
+        ({"tumor": [], "background": None}, "'background' is null, expected a list"),
+        ({"tumor": [], **click_file()}, "holds both 'points' and 'tumor', expected clicks in one format"),
+        ({"lesions": []}, "holds no clicks, expected 'type' and 'points', or 'tumor' and 'background'"),
+    ],
+)
+def test_bad_lists_by_label_are_one_sentence(document: dict[str, Any], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "clicks.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(CaseError) as error:
+        read_clicks(path, (6, 5, 4))
+    assert str(error.value).startswith(f"{path}: ")
+    assert message in str(error.value)
+
+
 BAD_POINTS: dict[str, tuple[Any, str]] = {
     "outside x": ({"point": [4, 0, 0], "name": "tumor"}, "x = 4, outside the image (0 to 3)"),
     "outside z": ({"point": [0, 0, 6], "name": "tumor"}, "z = 6, outside the image (0 to 5)"),
