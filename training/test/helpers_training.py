@@ -16,7 +16,8 @@ import torch
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from nnunetv2.run.run_training import get_trainer_from_args
 
-from lesionclick_training.data.nnunet_layout import stack_label, write_case, write_dataset_json, write_splits
+from lesionclick_training.data.nnunet_layout import stack_label, write_case, write_dataset_json
+from lesionclick_training.data.splits import write_splits
 from lesionclick_training.nnunet.job import Device, TrainingJob
 from lesionclick_training.nnunet.network_sizes import CONFIGURATION, PLANS, NetworkPlan, NetworkSize
 from lesionclick_training.nnunet.preprocessing import preprocess

@@ -19,12 +19,21 @@ def phantoms_command(
         typer.Option("--more", help="Draw from the second population, of other sizes, counts and doses."),
     ] = False,
     spacing: Annotated[float, typer.Option(min=1, max=20, help="Edge of a voxel in mm.")] = 5.0,
+    extend: Annotated[
+        Path | None,
+        typer.Option(
+            help="Dataset to make a larger one of: its cases and folds, with the phantoms on the training side of each."
+        ),
+    ] = None,
     container: Annotated[
         bool,
         typer.Option("--container", help="Write each phantom in Grand Challenge layout, with truth and clicks."),
     ] = False,
 ) -> None:
     """Makes digital phantoms: whole-body PET/CT with lesion and organ labels."""
+    if container and extend is not None:
+        raise typer.BadParameter("a dataset is extended by training cases, not by those of --container")
+
     from lesionclick_training.phantom.files import draw_phantoms, write_container_cases, write_nnunet_dataset
     from lesionclick_training.phantom.population import BASE, MORE
 
@@ -32,5 +41,5 @@ def phantoms_command(
     if container:
         write_container_cases(phantoms, out)
     else:
-        write_nnunet_dataset(phantoms, out)
+        write_nnunet_dataset(phantoms, out, extend)
     typer.echo(f"{out}: {count} phantoms")

@@ -60,7 +60,7 @@ def validate_command(
     from lesionclick.case.dataset import Dataset
     from lesionclick.evaluation.summary import Summary
     from lesionclick.inference.ensemble import Ensemble
-    from lesionclick_training.data.nnunet_layout import SPLITS_FILE
+    from lesionclick_training.data.splits import SPLITS_FILE
     from lesionclick_training.study.validation import read_fold, validate
 
     ensemble = Ensemble.load(model, device, folds=None if fold is None else [str(fold)])

@@ -28,15 +28,9 @@ from lesionclick.errors import CaseError
 from lesionclick.files import read_json_object
 from lesionclick.log import Progress
 from lesionclick.model.files import DATASET_FILE
-from lesionclick_training.data.nnunet_layout import (
-    SPLITS_FILE,
-    adding_cases,
-    read_splits,
-    stack_label,
-    write_label,
-    write_splits,
-)
+from lesionclick_training.data.nnunet_layout import adding_cases, stack_label, write_label
 from lesionclick_training.data.organs import read_organs
+from lesionclick_training.data.splits import SPLITS_FILE, read_splits, write_splits
 
 TRACER_PREFIXES = ("fdg_", "psma_")
 

@@ -15,18 +15,26 @@ lesion and nothing else. In both channels -2 means that nobody knows: nnU-Net co
 import contextlib
 import json
 import re
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
 from lesionclick.case.dataset import CT_SUFFIX, FILE_ENDING, PET_SUFFIX, case_names
 from lesionclick.errors import CaseError
-from lesionclick.files import describe_error, read_json, read_json_object, replacing
+from lesionclick.files import describe_error, read_json_object, replacing
 from lesionclick.model.files import DATASET_FILE
+from lesionclick_training.data.splits import (
+    SPLITS_FILE,
+    Splits,
+    complete_splits,
+    patient_of,
+    read_splits,
+    write_splits,
+)
 
 ORGANS = (
     "spleen",
@@ -47,10 +55,6 @@ UNKNOWN_ORGAN = len(ORGANS) + 1
 
 UNKNOWN = -2
 """What a stored label holds, in either channel, where nobody knows: whether there is a lesion, or which organ."""
-
-SPLITS_FILE = "splits_final.json"
-
-Splits = list[dict[str, list[str]]]
 
 
 def organ_number(organ: str) -> int:
@@ -138,62 +142,12 @@ def write_dataset_json(dataset: Path, description: str = "") -> None:
         "description": description,
         "overwrite_image_reader_writer": "SimpleITKIO",
     }
-    _write_json(content, dataset / DATASET_FILE)
-
-
-def write_splits(folder: Path, splits: Sequence[Mapping[str, Sequence[str]]]) -> None:
-    """Writes splits_final.json: one {"train": [...], "val": [...]} of case names a fold.
-
-    Raises:
-        CaseError: the file cannot be written.
-    """
-    listed = [{"train": list(fold["train"]), "val": list(fold["val"])} for fold in splits]
-    _write_json(listed, folder / SPLITS_FILE)
-
-
-def _write_json(content: Any, path: Path) -> None:
-    with replacing(path) as temporary:
+    with replacing(dataset / DATASET_FILE) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def read_splits(path: Path, names: Sequence[str]) -> Splits:
-    """Reads splits_final.json.
-
-    Args:
-        path: the file.
-        names: of the cases that are there.
-
-    Returns:
-        One {"train": [...], "val": [...]} a fold.
-
-    Raises:
-        CaseError: the file is not such a list, names a case that is not there, or has a case on both sides of a fold.
-    """
-    splits = read_json(path, CaseError)
-    if not isinstance(splits, list) or not splits:
-        raise CaseError(f"{path}: expected a list of folds")
-    known = set(names)
-    checked: Splits = []
-    for index, fold in enumerate(splits):
-        where = f"{path}: fold {index}"
-        if not isinstance(fold, dict):
-            raise CaseError(f"{where} is not an object with the lists 'train' and 'val'")
-        sides: dict[str, list[str]] = {}
-        for side in ("train", "val"):
-            cases = fold.get(side)
-            if not isinstance(cases, list) or not cases or not all(isinstance(case, str) for case in cases):
-                raise CaseError(f"{where} has no list of case names under '{side}'")
-            sides[side] = cases
-            for unknown in sorted(set(cases) - known):
-                raise CaseError(f"{where} names the case {unknown} under '{side}', which is not there")
-        for case in sorted(set(sides["train"]) & set(sides["val"])):
-            raise CaseError(f"{where} has the case {case} in both 'train' and 'val'")
-        checked.append(sides)
-    return checked
-
-
 @contextlib.contextmanager
-def adding_cases(dataset: Path, description: str = "") -> Iterator[Path]:
+def adding_cases(dataset: Path, description: str = "", extend: Path | None = None) -> Iterator[Path]:
     """A folder to write new cases into: they join the dataset if the block ends well and vanish otherwise.
 
     The dataset is made where it is missing, and its dataset.json is brought up to date. Where it has a
@@ -203,30 +157,70 @@ def adding_cases(dataset: Path, description: str = "") -> Iterator[Path]:
     Args:
         dataset: DatasetXXX_Name, with a number of three digits.
         description: added to that of the dataset, which models carry and repeat each time they are used.
+        extend: a dataset of which `dataset` is made first: with its cases and clicks, as symbolic links, its
+            description and its splits, so that no network trained on the larger one has seen what the smaller one's
+            folds are validated on. Where it has no splits_final.json one is made for it (`splits.make_splits`), since
+            the two would be split differently otherwise.
 
     Raises:
-        CaseError: the name is another, the dataset has a case of the same name, or something cannot be written.
+        CaseError: the name is another, the dataset has a case of the same name, a new case is of a patient whom a fold
+            is validated on, there is no dataset to extend or one in place of the larger, or something cannot be
+            written.
     """
     if not re.fullmatch(r"Dataset\d{3}_\S+", dataset.name):
         raise CaseError(f"{dataset}: expected a name like Dataset221_AutoPET, with a number of three digits")
+    if extend is not None and dataset.exists():
+        raise CaseError(f"{dataset}: exists already, expected the name of a dataset to make")
+    if extend is not None and not case_names(extend):
+        raise CaseError(f"{extend}: holds no case, expected the folder of a dataset to extend")
     try:
         dataset.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=dataset.parent, prefix=".") as temporary:
             staged = Path(temporary) / dataset.name
             staged.mkdir()
             yield staged
-            _join(staged, dataset, description)
+            if extend is None:
+                _join(staged, dataset, description)
+            else:
+                larger = Path(temporary) / "larger" / dataset.name
+                _require_new(case_names(staged), extend, complete_splits(extend))
+                _link_dataset(extend, larger)
+                _join(staged, larger, description)
+                larger.replace(dataset)
     except OSError as error:
         raise CaseError(f"{dataset}: cannot be written: {describe_error(error)}") from error
 
 
-def _join(staged: Path, dataset: Path, description: str) -> None:
-    names = case_names(staged)
+def _link_dataset(source: Path, target: Path) -> None:
+    """Makes a dataset of symbolic links to the files in another's folders; its JSON files are copied."""
+    for path in sorted(source.glob("[!.]*/[!.]*")):
+        link = target / path.relative_to(source)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path.resolve())
+    for path in source.glob("[!.]*.json"):
+        shutil.copyfile(path, target / path.name)
+
+
+def _require_new(names: Sequence[str], dataset: Path, splits: Splits | None) -> None:
+    """Raises CaseError where new cases have names of a dataset's, or are of patients whom its folds are validated on."""
     for name in names:
         if (dataset / "labelsTr" / f"{name}{FILE_ENDING}").exists():
             raise CaseError(f"{dataset}: has a case {name} already")
+    for index, fold in enumerate(splits or ()):
+        validated = {patient_of(name): name for name in fold["val"]}
+        for name in names:
+            if patient_of(name) in validated:
+                raise CaseError(
+                    f"{dataset / SPLITS_FILE}: the new case {name} is of the patient of {validated[patient_of(name)]}, "
+                    f"which fold {index} is validated on, expected other patients"
+                )
+
+
+def _join(staged: Path, dataset: Path, description: str) -> None:
+    names = case_names(staged)
     splits_path = dataset / SPLITS_FILE
     splits = read_splits(splits_path, case_names(dataset)) if splits_path.exists() else None
+    _require_new(names, dataset, splits)
     json_path = dataset / DATASET_FILE
     before = read_json_object(json_path, CaseError).get("description", "") if json_path.exists() else ""
     if description and description not in before:

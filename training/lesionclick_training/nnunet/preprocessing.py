@@ -7,7 +7,7 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerp
 from nnunetv2.experiment_planning.plans_for_pretraining.move_plans_between_datasets import move_plans_between_datasets
 
 from lesionclick.model.files import DATASET_FILE
-from lesionclick_training.data.nnunet_layout import SPLITS_FILE
+from lesionclick_training.data.splits import SPLITS_FILE
 from lesionclick_training.nnunet.network_sizes import CONFIGURATION, PLANS, NetworkSize
 from lesionclick_training.nnunet.plans import write_plans
 from lesionclick_training.nnunet.workspace import Workspace

@@ -35,13 +35,18 @@ def draw_phantoms(seeds: Sequence[int], population: Population, spacing_zyx: Tri
             progress.update()
 
 
-def write_nnunet_dataset(phantoms: Iterable[tuple[str, Phantom]], dataset: Path) -> None:
+def write_nnunet_dataset(phantoms: Iterable[tuple[str, Phantom]], dataset: Path, extend: Path | None = None) -> None:
     """Adds phantoms to a dataset in nnU-Net's raw layout, whose description then warns of them.
+
+    Args:
+        phantoms: each with its name.
+        dataset: the folder DatasetXXX_Name.
+        extend: a dataset of which that one is made first; see `nnunet_layout.adding_cases`.
 
     Raises:
         CaseError: see `nnunet_layout.adding_cases`; no phantom is added then.
     """
-    with nnunet_layout.adding_cases(dataset, PHANTOM_WARNING) as folder:
+    with nnunet_layout.adding_cases(dataset, PHANTOM_WARNING, extend) as folder:
         for name, phantom in phantoms:
             write_nnunet_case(phantom, folder, name)
 

@@ -12,7 +12,7 @@ from lesionclick.evaluation.table import Table
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings
 from lesionclick.model.files import CHECKPOINT_FILE, fold_folder
-from lesionclick_training.data.nnunet_layout import SPLITS_FILE
+from lesionclick_training.data.splits import SPLITS_FILE
 from lesionclick_training.nnunet.job import AUTOPET_STEM, Device, TrainingJob
 from lesionclick_training.nnunet.network_sizes import NetworkSize
 from lesionclick_training.nnunet.settings import TrainingSettings

@@ -14,7 +14,7 @@ from lesionclick.evaluation.runner import evaluate_case
 from lesionclick.evaluation.table import Table
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.inference.settings import InferenceSettings
-from lesionclick_training.data.nnunet_layout import read_splits
+from lesionclick_training.data.splits import read_splits
 
 logger = logging.getLogger("lesionclick")
 

@@ -24,6 +24,20 @@ def test_phantoms_make_a_dataset_that_grows(capsys: pytest.CaptureFixture[str], 
     assert f"has a case {names[0]} already" in errors
 
 
+def test_phantoms_extend_a_dataset(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    small, large = tmp_path / "Dataset901_Phantom", tmp_path / "Dataset902_More"
+    assert run_command(capsys, "phantoms", small, "--count", 5, "--spacing", 20)[0] == 0
+    arguments = ("phantoms", large, "--count", 1, "--first-seed", 5, "--spacing", 20, "--extend", small)
+    assert run_command(capsys, *arguments)[0] == 0
+    assert len(case_names(large)) == 6
+    small_splits, large_splits = (json.loads((each / "splits_final.json").read_text()) for each in (small, large))
+    assert [fold["val"] for fold in large_splits] == [fold["val"] for fold in small_splits]
+    code, _, errors = run_command(capsys, *arguments)
+    assert (code, "Dataset902_More: exists already" in errors) == (2, True)
+    code, _, errors = run_command(capsys, *arguments, "--container")
+    assert (code, "a dataset is extended by training cases" in errors) == (2, True)
+
+
 def test_phantoms_for_the_container_come_with_truth_and_clicks(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

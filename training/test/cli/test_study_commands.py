@@ -8,7 +8,8 @@ from helpers_command import run_command
 from lesionclick.evaluation.table import Table
 from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring, Networks
 from lesionclick.testing import make_plans, write_model
-from lesionclick_training.data.nnunet_layout import stack_label, write_case, write_splits
+from lesionclick_training.data.nnunet_layout import stack_label, write_case
+from lesionclick_training.data.splits import write_splits
 from lesionclick_training.nnunet.job import Device
 from lesionclick_training.nnunet.network_sizes import NetworkSize
 from lesionclick_training.nnunet.settings import TrainingSettings

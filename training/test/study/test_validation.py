@@ -12,7 +12,8 @@ from lesionclick.inference.settings import InferenceSettings
 from lesionclick.session.session import Session
 from lesionclick.simulation.readers import first_clicks
 from lesionclick.testing import make_plans, write_model
-from lesionclick_training.data.nnunet_layout import stack_label, write_case, write_splits
+from lesionclick_training.data.nnunet_layout import stack_label, write_case
+from lesionclick_training.data.splits import write_splits
 from lesionclick_training.study.validation import read_fold, validate
 
 SHAPE = (18, 20, 22)
