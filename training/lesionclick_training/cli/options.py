@@ -28,3 +28,7 @@ StemOption = Annotated[
 ]
 
 DeviceOption = Annotated[Device, typer.Option(help="Device to train on.")]
+
+NumGPUsOption = Annotated[
+    int, typer.Option("--num-gpus", min=1, help="Number of GPUs to split each batch of two patches over: 1 or 2.")
+]

@@ -8,6 +8,7 @@ import typer
 from lesionclick_training.cli.options import (
     DatasetNumber,
     DeviceOption,
+    NumGPUsOption,
     RootOption,
     SizeOption,
     StemOption,
@@ -24,7 +25,7 @@ DEFAULTS = TrainingSettings()
 def _check_fold(fold: str) -> str:
     if fold != "all" and not fold.isdecimal():
         raise typer.BadParameter(f"{fold!r} is neither a number nor all")
-    return fold
+    return fold if fold == "all" else str(int(fold))  # nnU-Net names folders after the number
 
 
 def preprocess_command(
@@ -59,6 +60,7 @@ def train_command(
     ] = None,
     stem: StemOption = AUTOPET_STEM,
     device: DeviceOption = Device.cuda,
+    num_gpus: NumGPUsOption = 1,
     epochs: Annotated[
         int, typer.Option(envvar=variable_of("epochs"), min=1, help="Number of epochs.")
     ] = DEFAULTS.epochs,
@@ -102,13 +104,14 @@ def train_command(
     ] = DEFAULTS.seed,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on from the latest checkpoint of the same training; not with --pretrained."),
+        typer.Option(
+            "--resume",
+            help="Go on from the fold's last checkpoint where there is one; without one the training starts as it does"
+            " without this option, from --pretrained too.",
+        ),
     ] = False,
 ) -> None:
     """Trains one network by nnU-Net; prints its model folder."""
-    if resume and pretrained is not None:
-        raise typer.BadParameter("a training goes on from its own checkpoint or from --pretrained, not from both")
-
     from lesionclick_training.nnunet.training import train_network
 
     settings = TrainingSettings(
@@ -122,7 +125,7 @@ def train_command(
         lesion_heads=lesion_heads,
         seed=seed,
     )
-    job = TrainingJob(dataset, fold, variant, size, device, pretrained, stem)
+    job = TrainingJob(dataset, fold, variant, size, device, pretrained, stem, num_gpus)
     typer.echo(train_network(Workspace(root), job, settings, resume=resume))
 
 

@@ -30,6 +30,7 @@ class TrainingJob:
         device: where to train.
         pretrained: a checkpoint of MultiTalent or of this project to start from; None to start from nothing.
         stem: number of the dataset whose stem is taken, where that checkpoint has one a dataset.
+        num_gpus: number of GPUs that nnU-Net splits each batch over, which is no more than the batch has samples.
     """
 
     dataset: int
@@ -39,3 +40,4 @@ class TrainingJob:
     device: Device = Device.cuda
     pretrained: Path | None = None
     stem: int = AUTOPET_STEM
+    num_gpus: int = 1

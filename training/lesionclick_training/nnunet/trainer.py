@@ -153,6 +153,13 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
             with replacing(Path(self.output_folder_base, PROMPT_FILE)) as temporary:
                 temporary.write_text(json.dumps(self.encoding.to_json()) + "\n")
 
+    def save_checkpoint(self, filename: str) -> None:
+        """Writes a checkpoint whole or not at all: a killed training goes on from the one before."""
+        partial = Path(f"{filename}.partial")  # always the same name, so that kills do not pile files up
+        super().save_checkpoint(str(partial))
+        if self.local_rank == 0 and not self.disable_checkpointing:
+            partial.replace(filename)
+
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """nnU-Net's loss and pseudo Dice of one batch, for lesions alone."""
         of_lesions = {**batch, "target": [lesion_target(each) for each in batch["target"]]}

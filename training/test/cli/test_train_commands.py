@@ -53,11 +53,21 @@ def test_train_hands_on_its_options(
     monkeypatch.setenv("LESIONCLICK_SEED", "9")
     job_options = ("--variant", "NoClicks", "--plan", "small", "--device", "cpu", "--pretrained", "p.pth", "--stem", 3)
     options = ("--epochs", 3, "--val-iterations", 5, "--initial-lr", 0.5, "--optimizer", "AdamW", "--seed", 7)
-    others = ("--oversample-foreground", 1, "--organ-weight", 0.1, "--lesion-heads", "h.pth")
-    assert run_command(capsys, "train", 901, 2, *job_options, *options, *others)[0] == 0
-    job = TrainingJob(901, "2", Variant.NoClicks, NetworkSize.small, Device.cpu, Path("p.pth"), 3)
+    others = (
+        "--oversample-foreground",
+        1,
+        "--organ-weight",
+        0.1,
+        "--lesion-heads",
+        "h.pth",
+        "--num-gpus",
+        2,
+        "--resume",
+    )
+    assert run_command(capsys, "train", 901, "02", *job_options, *options, *others)[0] == 0
+    job = TrainingJob(901, "2", Variant.NoClicks, NetworkSize.small, Device.cpu, Path("p.pth"), 3, 2)
     settings = TrainingSettings(3, 4, 5, 0.5, Optimizer.AdamW, 1.0, 0.1, Path("h.pth"), 7)
-    assert trained[-1] == (Workspace(tmp_path), job, settings, False)
+    assert trained[-1] == (Workspace(tmp_path), job, settings, True)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +77,7 @@ def test_train_hands_on_its_options(
         (["train", "902", "0", "--variant", "EDT2"], "holds 0 folders Dataset902_*, expected one"),
         (["train", "902", "0", "--variant", "EDT9"], "'EDT9' is not one of 'NoClicks',"),
         (["train", "902", "one", "--variant", "EDT2"], "'one' is neither a number nor all"),
-        (["train", "902", "0", "--variant", "EDT2", "--resume", "--pretrained", "a"], "not from both"),
+        (["train", "902", "0", "--variant", "EDT2", "--num-gpus", "0"], "greater than or equal to 1"),
         (["train", "902", "0", "--variant", "EDT2", "--initial-lr", "2"], "LESIONCLICK_INITIAL_LR is '2.0', expected"),
         (["pretrained", "a", "b", "902", "--variant", "EDT2"], "holds 0 folders Dataset902_*, expected one"),
     ],

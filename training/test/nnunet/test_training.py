@@ -24,9 +24,10 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from lesionclick import Case, Click, Ensemble, Session
 from lesionclick.case.geometry import Geometry
-from lesionclick.errors import CaseError
+from lesionclick.errors import CaseError, DeviceError
 from lesionclick.model.encoding import EDTEncoding, GaussianEncoding
 from lesionclick.model.folder import ModelFolder
+from lesionclick_training.nnunet.job import Device
 from lesionclick_training.nnunet.network_sizes import CONFIGURATION, NetworkSize
 from lesionclick_training.nnunet.settings import TrainingSettings
 from lesionclick_training.nnunet.training import find_trainer, train_network
@@ -142,14 +143,6 @@ def test_equal_seeds_train_equal_networks(workspace: Workspace, model: Path) -> 
 # ---- where a training starts
 
 
-def test_a_training_goes_on_where_it_ended(workspace: Workspace) -> None:
-    job = make_job(Variant.EDT4)
-    train_network(workspace, job, SHORT)
-    model = train_network(workspace, job, replace(SHORT, epochs=3), resume=True)
-    checkpoint = torch.load(model / "fold_0" / "checkpoint_final.pth", weights_only=False)
-    assert len(checkpoint["logging"]["train_losses"]) == 3
-
-
 def test_a_training_goes_on_from_all_that_another_learned(workspace: Workspace, model: Path) -> None:
     source = model / "fold_0" / "checkpoint_final.pth"
     trained = train_network(workspace, make_job(Variant.EDT3, pretrained=source), NO_CHANGE)
@@ -163,3 +156,23 @@ def test_a_dataset_must_be_preprocessed_for_the_size(workspace: Workspace) -> No
     job = replace(make_job(Variant.EDT2), size=NetworkSize.published)
     with pytest.raises(CaseError, match=r"PublishedPlans\.json: is missing"):
         train_network(workspace, job, SHORT)
+
+
+@pytest.mark.parametrize(
+    ("device", "num_gpus", "found", "sentence"),
+    [
+        (Device.cpu, 2, 8, r"2 GPUs are asked for with the device cpu, expected cuda"),
+        (Device.cuda, 3, 8, r"TinyPlans\.json: a batch of 2 samples cannot be split over 3 GPUs, expected at most 2"),
+        (Device.cuda, 2, 1, r"the job asks for 2 GPUs, torch finds 1"),
+        (Device.cuda, 1, 0, r"the job asks for 1 GPUs, torch finds 0; --device cpu needs none"),
+    ],
+)
+def test_gpus_that_cannot_serve_are_refused_beforehand(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, device: Device, num_gpus: int, found: int, sentence: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
+    job = replace(make_job(Variant.Gaussian3), device=device, num_gpus=num_gpus)
+    with pytest.raises(DeviceError, match=sentence):
+        train_network(workspace, job, SHORT)
+    plans = workspace.find_plans(DATASET, NetworkSize.small)
+    assert not workspace.model_folder(Variant.Gaussian3, plans).exists()

@@ -1,0 +1,96 @@
+"""Checkpoints that a training goes on from, and whether they are of the same training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lesionclick.errors import ModelError
+from lesionclick.files import describe_error, read_json_object
+from lesionclick.model.checkpoint import read_checkpoint
+from lesionclick.model.files import CHECKPOINT_FILE
+from lesionclick_training.nnunet.network_sizes import CONFIGURATION
+from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
+
+LATEST_FILE = "checkpoint_latest.pth"
+"""Written by nnU-Net every 50 epochs, removed when the training is finished."""
+
+CHECKPOINT_FILES = (CHECKPOINT_FILE, LATEST_FILE, "checkpoint_best.pth")
+"""nnU-Net goes on from the first of these that exists."""
+
+SAME_PLANS = ("transpose_forward", "foreground_intensity_properties_per_channel")
+"""Entries of plans that decide what a network sees, whatever the configuration."""
+
+SAME_CONFIGURATION = ("spacing", "patch_size", "normalization_schemes", "architecture")
+"""Entries of a configuration that decide what a network is and what it sees."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        checkpoint: the file to go on from.
+        epochs: number of epochs that it has behind it.
+    """
+
+    checkpoint: Path
+    epochs: int
+
+    def is_finished(self, settings: TrainingSettings) -> bool:
+        """Whether nothing is left to do: the training has ended, and was not shorter than the settings ask for."""
+        return self.checkpoint.name == CHECKPOINT_FILE and self.epochs >= settings.epochs
+
+    def reopen(self) -> "Progress":
+        """Makes the final checkpoint of a training that more epochs are asked of the latest one.
+
+        nnU-Net prefers a final checkpoint to a later one: a longer training that is killed would begin again where the
+        shorter one had ended.
+        """
+        latest = self.checkpoint.with_name(LATEST_FILE)
+        if self.checkpoint.name == CHECKPOINT_FILE:
+            self.checkpoint.replace(latest)
+            return Progress(latest, self.epochs)
+        return self
+
+
+def find_checkpoint(fold_folder: Path) -> Path | None:
+    """The checkpoint that nnU-Net goes on from in a fold's folder; None where there is none."""
+    paths = (fold_folder / name for name in CHECKPOINT_FILES)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def read_progress(checkpoint: Path, plans: Path, settings: TrainingSettings) -> Progress:
+    """How far the training of a checkpoint has come, read without running code from the file.
+
+    Args:
+        checkpoint: see `find_checkpoint`.
+        plans: the plans file of the training that is to go on.
+        settings: how that is trained.
+
+    Raises:
+        ModelError: the file is damaged, or of a training with other plans or another optimizer.
+    """
+    content = read_checkpoint(checkpoint)
+    now = _decisive_entries(read_json_object(plans, ModelError))
+    try:
+        epochs = int(content["current_epoch"])
+        before = _decisive_entries(content["init_args"]["plans"])
+        groups = content["optimizer_state"]["param_groups"]
+    except (LookupError, TypeError, ValueError) as error:
+        raise ModelError(f"{checkpoint}: {describe_error(error)} of a training to go on with") from error
+    for name, value in now.items():
+        if before[name] != value:
+            raise ModelError(f"{checkpoint}: was trained with another {name} than {plans} has, expected the same plans")
+    optimizer = Optimizer.AdamW if "betas" in groups[0] else Optimizer.SGD
+    if optimizer != settings.optimizer:
+        raise ModelError(f"{checkpoint}: was trained with {optimizer}, expected {settings.optimizer}")
+    return Progress(checkpoint, epochs)
+
+
+def _decisive_entries(plans: dict[str, Any]) -> dict[str, Any]:
+    """What two plans must have in common for a network of the one to go on with the other."""
+    configuration = plans["configurations"][CONFIGURATION]
+    return {
+        **{name: plans[name] for name in SAME_PLANS},
+        **{name: configuration[name] for name in SAME_CONFIGURATION},
+    }
