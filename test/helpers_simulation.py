@@ -23,6 +23,13 @@ def make_ball(shape: tuple[int, int, int], center: tuple[int, int, int], radius:
     return np.asarray(squared <= radius**2)
 
 
+def make_box(shape: tuple[int, ...], center: tuple[int, ...], reach: int) -> np.ndarray:
+    """A box in a volume, from `reach` voxels before its center (z, y, x) to as many after it: bool."""
+    box = np.zeros(shape, dtype=bool)
+    box[tuple(slice(max(middle - reach, 0), middle + reach + 1) for middle in center)] = True
+    return box
+
+
 def check_clicks(clicks: np.ndarray, region: np.ndarray, budget: int) -> None:
     """Asserts that clicks (z, y, x) are voxels of a region (bool), none twice, and not more than the budget."""
     assert clicks.dtype == np.int64

@@ -31,34 +31,38 @@ def challenge_tumor_clicks(
         lesion_zyx: bool, the true lesions.
         budget: the most clicks to draw, 0 or more.
         generator: what every random choice comes from.
-        offset: each click is moved at random by up to so many voxels along each axis, where that stays in the lesions.
+        offset: each click is moved at random by up to so many voxels along each axis, to any voxel of a lesion; see
+            `move_click`.
 
     Returns:
         int64 array of shape (clicks, 3), z, y, x.
     """
-    return _challenge_clicks(lesion_zyx, budget, generator, offset)
+    return _challenge_clicks(lesion_zyx, lesion_zyx, budget, generator, offset)
 
 
 def challenge_background_clicks(
-    pet_zyx: np.ndarray, lesion_zyx: np.ndarray, budget: int, generator: np.random.Generator, offset: int = 0
+    pet_zyx: np.ndarray, healthy_zyx: np.ndarray, budget: int, generator: np.random.Generator, offset: int = 0
 ) -> np.ndarray:
     """Clicks on physiological uptake as the challenge draws them: like those on lesions, in the hottest healthy voxels.
 
+    The challenge also asks for uptake other than 0. What is hotter than nearly everything else is that, where uptake
+    is in SUV; where it is normalized, 0 is a value like any other.
+
     Args:
-        pet_zyx: uptake, 0 where there is no image; any scale.
-        lesion_zyx: bool, the true lesions, where no click falls.
+        pet_zyx: uptake; any scale.
+        healthy_zyx: bool, the voxels of the image that are known to be in no lesion.
         budget: the most clicks to draw, 0 or more.
         generator: what every random choice comes from.
-        offset: each click is moved at random by up to so many voxels along each axis, where that is such a voxel too.
+        offset: each click is moved at random by up to so many voxels along each axis, to any healthy voxel.
 
     Returns:
-        int64 array of shape (clicks, 3), z, y, x; all above the 99.75th percentile of the PET outside of lesions.
+        int64 array of shape (clicks, 3), z, y, x; before they are moved all are above the 99.75th percentile of the
+        healthy voxels' uptake.
     """
-    healthy = ~lesion_zyx
-    if not budget or not healthy.any():
-        return to_zyx([], lesion_zyx.shape)
-    threshold = np.percentile(pet_zyx[healthy], BACKGROUND_PERCENTILE, overwrite_input=True)
-    return _challenge_clicks((pet_zyx > threshold) & healthy & (pet_zyx != 0), budget, generator, offset)
+    if not budget or not healthy_zyx.any():
+        return to_zyx([], healthy_zyx.shape)
+    threshold = np.percentile(pet_zyx[healthy_zyx], BACKGROUND_PERCENTILE, overwrite_input=True)
+    return _challenge_clicks((pet_zyx > threshold) & healthy_zyx, healthy_zyx, budget, generator, offset)
 
 
 def simulate_official(
@@ -79,14 +83,17 @@ def simulate_official(
     lesion_zyx = lesion_zyx > 0
     drawn: tuple[tuple[Label, np.ndarray], ...] = (
         ("tumor", challenge_tumor_clicks(lesion_zyx, budget, generator)),
-        ("background", challenge_background_clicks(pet_zyx, lesion_zyx, budget, generator)),
+        ("background", challenge_background_clicks(pet_zyx, ~lesion_zyx, budget, generator)),
     )
     return tuple(Click(x, y, z, label) for label, points in drawn for z, y, x in points.tolist())
 
 
-def _challenge_clicks(mask: np.ndarray, budget: int, generator: np.random.Generator, offset: int) -> np.ndarray:
+def _challenge_clicks(
+    mask: np.ndarray, region: np.ndarray, budget: int, generator: np.random.Generator, offset: int
+) -> np.ndarray:
+    """Clicks on the components of a mask, moved within a region; both bool."""
     components = choose_components(mask, budget, generator)
-    regions = [np.flatnonzero(mask)] * len(components)
+    regions = [region] * len(components)
     return click_round_robin(components, regions, mask.shape, budget, _challenge_score, generator, offset)
 
 

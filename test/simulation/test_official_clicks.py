@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from helpers_simulation import check_clicks, make_ball, make_random_case
+from helpers_simulation import check_clicks, make_ball, make_box, make_random_case
 from scipy import ndimage, stats
 
 from lesionclick.case.clicks import Click
@@ -29,13 +29,14 @@ def test_tumor_clicks_fall_in_lesions(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_background_clicks_fall_in_the_hottest_voxels_outside_of_lesions(seed: int) -> None:
+def test_background_clicks_start_in_the_hottest_healthy_voxels_and_move_to_any(seed: int) -> None:
     pet, lesion = make_random_case(seed)
     generator = np.random.default_rng(seed)
     hottest = (pet > np.percentile(pet[~lesion], 99.75)) & (pet > 0) & ~lesion
     for budget in (0, 1, 3, 10, 60):
-        for offset in (0, 3):
-            check_clicks(challenge_background_clicks(pet, lesion, budget, generator, offset), hottest, budget)
+        check_clicks(challenge_background_clicks(pet, ~lesion, budget, generator), hottest, budget)
+        near = ndimage.binary_dilation(hottest, np.ones((7, 7, 7))) & ~lesion
+        check_clicks(challenge_background_clicks(pet, ~lesion, budget, generator, 3), near, budget)
 
 
 @pytest.mark.parametrize("density", [0.001, 0.05, 0.3, 0.5, 0.95])
@@ -55,14 +56,14 @@ def test_no_lesion_no_tumor_click() -> None:
 def test_background_clicks_need_no_lesion(offset: int) -> None:
     pet = np.random.default_rng(0).random((20, 20, 20))
     nowhere = np.zeros(pet.shape, dtype=bool)
-    assert len(challenge_background_clicks(pet, nowhere, 10, np.random.default_rng(0), offset)) == 10
+    assert len(challenge_background_clicks(pet, ~nowhere, 10, np.random.default_rng(0), offset)) == 10
 
 
 @pytest.mark.parametrize("offset", [0, 3])
 def test_background_without_uptake_gets_no_click(offset: int) -> None:
     nowhere = np.zeros((9, 8, 7), dtype=bool)
     for pet, lesion in ((np.zeros(nowhere.shape), nowhere), (np.ones(nowhere.shape), ~nowhere)):
-        assert challenge_background_clicks(pet, lesion, 10, np.random.default_rng(0), offset).shape == (0, 3)
+        assert challenge_background_clicks(pet, ~lesion, 10, np.random.default_rng(0), offset).shape == (0, 3)
 
 
 @pytest.mark.parametrize("voxel", [(4, 4, 4), (0, 4, 4), (0, 0, 0), (8, 7, 6)])
@@ -142,6 +143,54 @@ def test_offset_moves_clicks_evenly_and_no_further(offset: int) -> None:
         assert stats.chisquare(counts).pvalue > SIGNIFICANCE
 
 
+def expect_staying(region: np.ndarray, voxel: tuple[int, int, int], offset: int) -> float:
+    """Probability that a click stays: all ten moves leave the region, or the first that does not is by nothing."""
+    width = 2 * offset + 1
+    around = tuple(slice(middle, middle + width) for middle in voxel)
+    share = np.pad(region, offset)[around].mean()
+    fails = (1 - share) ** 10
+    return float(fails + (1 - fails) / (width**3 * share))
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2, 3])
+def test_a_move_is_tried_ten_times(radius: int) -> None:
+    lesion = make_ball((9, 9, 9), (2, 4, 4), radius)  # the largest touches the border
+    generator = np.random.default_rng(0)
+    clicks = np.concatenate([challenge_tumor_clicks(lesion, 1, generator, 3) for _ in range(4000)])
+    center = tuple(challenge_tumor_clicks(lesion, 1, generator)[0].tolist())
+    stayed = int((clicks == center).all(axis=1).sum())
+    assert stats.binomtest(stayed, 4000, expect_staying(lesion, center, 3)).pvalue > SIGNIFICANCE
+    moved = clicks[(clicks != center).any(axis=1)]
+    if radius:  # to every other voxel in reach as often
+        near = lesion & make_box(lesion.shape, center, 3)
+        near[center] = False
+        counts = np.array([(moved == voxel).all(axis=1).sum() for voxel in np.argwhere(near)])
+        assert counts.sum() == len(moved)
+        assert stats.chisquare(counts).pvalue > SIGNIFICANCE
+
+
+def test_background_clicks_leave_hot_voxels_as_often_as_these_are_small() -> None:
+    pet = np.zeros((24, 24, 24))
+    hot = make_box(pet.shape, (11, 11, 11), 1)  # 27 of 13824 voxels, less than the hottest 0.25 %
+    pet[hot] = 5
+    healthy = ~make_box(pet.shape, (11, 11, 14), 1)  # a lesion close by
+    generator = np.random.default_rng(0)
+    clicks = np.concatenate([challenge_background_clicks(pet, healthy, 1, generator, 3) for _ in range(4000)])
+    check_clicks(np.unique(clicks, axis=0), healthy & make_box(pet.shape, (11, 11, 11), 3), 343)
+    share = 27 / (healthy & make_box(pet.shape, (11, 11, 11), 3)).sum()
+    assert stats.binomtest(int(hot[tuple(clicks.T)].sum()), 4000, share).pvalue > SIGNIFICANCE
+
+
+def test_no_background_click_moves_to_what_may_be_a_lesion() -> None:
+    pet = np.zeros((24, 24, 24))
+    healthy = make_box(pet.shape, (11, 11, 11), 1)
+    pet[11, 11, 11] = 5
+    pet[~healthy] = 100  # counts in no percentile
+    for seed in range(50):
+        (click,) = challenge_background_clicks(pet, healthy, 1, np.random.default_rng(seed), 3)
+        assert healthy[tuple(click)]
+
+
 def test_a_moved_click_may_fall_in_another_lesion() -> None:
     lesion = np.zeros((5, 5, 9), dtype=bool)
     lesion[1:4, 1:4, 1:4] = lesion[1:4, 1:4, 5:8] = True
@@ -156,7 +205,7 @@ def test_seeds_reproduce() -> None:
     def draw(seed: int) -> list[list[int]]:
         generator = np.random.default_rng(seed)
         tumor = challenge_tumor_clicks(lesion, 10, generator, 3)
-        background = challenge_background_clicks(pet, lesion, 10, generator, 3)
+        background = challenge_background_clicks(pet, ~lesion, 10, generator, 3)
         found: list[list[int]] = np.concatenate([tumor, background]).tolist()
         return found
 
@@ -176,3 +225,14 @@ def test_official_clicks() -> None:
     assert clicks != simulate_official(pet, lesion, seed=43)
     assert len(simulate_official(pet, lesion, budget=3)) == 6
     assert {click.label for click in simulate_official(pet, np.zeros_like(lesion))} == {"background"}
+
+
+def test_official_clicks_are_those_recorded() -> None:
+    generator = np.random.default_rng(0)
+    pet = generator.integers(0, 1000, (16, 18, 20)).astype(np.float32)
+    pet[12:] = 0
+    lesion = np.zeros(pet.shape, dtype=np.uint8)
+    lesion[2:7, 3:8, 4:9] = lesion[8:10, 12:15, 10:16] = 1
+    tumor = [(10, 12, 8), (6, 5, 4), (14, 12, 8), (8, 7, 5)]
+    background = [(13, 2, 0), (16, 5, 6), (8, 16, 4), (1, 17, 2)]
+    assert [(click.x, click.y, click.z) for click in simulate_official(pet, lesion, budget=4)] == tumor + background

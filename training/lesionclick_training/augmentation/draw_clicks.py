@@ -27,12 +27,13 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
     (outside of the image) become 0 and before the segmentation is downsampled for deep supervision.
 
     Takes an image of shape (2, z, y, x), CT and normalized PET, and a segmentation of shape (any, z, y, x) with the
-    lesions in channel 0: 1 lesion, 0 none, -1 outside of the image. Gives an image of shape (4, z, y, x); the
-    segmentation stays.
+    lesions in channel 0: 1 lesion, 0 none, -1 outside of the image, `UNKNOWN` where nobody knows. Gives an image of
+    shape (4, z, y, x); the segmentation stays.
 
-    A patch holds normalized and augmented PET, where 0 is nothing special: uptake is therefore counted from the
-    patch's lowest value, and as none where the label is -1, which leaves percentiles as they are. Random choices come
-    from numpy's global state, which nnU-Net seeds in each worker (torch's it leaves the same in all).
+    Uptake is the normalized and augmented PET as it is. The challenge's scheme goes by its order alone; the custom
+    scheme by its values above 0, which is the mean of lesions rather than no uptake (arXiv 2508.21680). What lies
+    outside of the image or may be a lesion gets no click, and counts in no percentile. Random choices come from
+    numpy's global state, which nnU-Net seeds in each worker (torch's it leaves the same in all).
     """
 
     def __init__(
@@ -53,16 +54,16 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
         tumor_count = draw_count(generator, self.max_clicks)
         background_count = draw_count(generator, self.max_clicks)
         labels = data_dict["segmentation"][0].numpy()
-        lesion = labels > 0
-        uptake = _uptake(data_dict["image"][1].numpy(), outside=labels < 0)
+        lesion, healthy = labels > 0, labels == 0
+        pet = data_dict["image"][1].numpy()
         if generator.random() < self.custom_probability:
             return {
                 "tumor": custom_tumor_clicks(lesion, tumor_count, generator, OFFSET),
-                "background": custom_background_clicks(uptake, lesion, background_count, generator),
+                "background": custom_background_clicks(pet, healthy, background_count, generator),
             }
         return {
             "tumor": challenge_tumor_clicks(lesion, tumor_count, generator, OFFSET),
-            "background": challenge_background_clicks(uptake, lesion, background_count, generator, OFFSET),
+            "background": challenge_background_clicks(pet, healthy, background_count, generator, OFFSET),
         }
 
     def _apply_to_image(self, img: torch.Tensor, **params: np.ndarray) -> torch.Tensor:
@@ -78,10 +79,3 @@ def draw_count(generator: np.random.Generator, max_clicks: int = MAX_CLICKS) -> 
     """
     weights = np.log(max_clicks + 2.0 - np.arange(max_clicks + 1))
     return int(generator.choice(max_clicks + 1, p=weights / weights.sum()))
-
-
-def _uptake(normalized_pet: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """PET with its lowest value, and all that is outside of the image, at 0."""
-    uptake: np.ndarray = normalized_pet - normalized_pet.min()
-    uptake[outside] = 0
-    return uptake

@@ -27,11 +27,36 @@ def test_tumor_clicks_fall_in_lesions(seed: int) -> None:
 def test_background_clicks_fall_in_high_uptake_outside_of_lesions(seed: int) -> None:
     pet, lesion = make_random_case(seed)
     generator = np.random.default_rng(seed)
-    hot = (pet >= np.percentile(pet, 98)) & (pet > 0) & ~lesion
+    hot = (pet >= np.percentile(pet[~lesion], 98)) & (pet > 0) & ~lesion
     for budget in (0, 1, 3, 10, 60):
-        clicks = custom_background_clicks(pet, lesion, budget, generator)
+        clicks = custom_background_clicks(pet, ~lesion, budget, generator)
         check_clicks(clicks, hot, budget)
         assert len(clicks) == min(budget, hot.sum())
+
+
+def test_a_large_hot_lesion_leaves_the_background_its_clicks() -> None:
+    pet = np.ones((20, 20, 20))
+    pet[:, :, 10:] = 50  # half of the patch
+    pet[3, 3, 3:7] = 2
+    lesion = pet == 50
+    generator = np.random.default_rng(0)
+    clicks = np.concatenate([custom_background_clicks(pet, ~lesion, 1, generator) for _ in range(3000)])
+    counts = [(pet[tuple(clicks.T)] == level).sum() for level in (1, 2)]
+    uptake = np.array([4000 - 4, 2 * 4])  # the 98th percentile of what is healthy is 1
+    assert stats.chisquare(counts, 3000 * uptake / uptake.sum()).pvalue > SIGNIFICANCE
+    pet[3:5, 3:8, :10] = 2  # 100 of 4000 healthy voxels, more than two in a hundred
+    clicks = custom_background_clicks(pet, ~lesion, 200, generator)
+    check_clicks(clicks, pet == 2, 100)
+    assert len(clicks) == (pet == 2).sum()
+
+
+def test_uptake_of_0_or_less_gets_no_click() -> None:
+    pet = np.random.default_rng(0).normal(-10, 1, (20, 20, 20))
+    pet[3, 3, 3:6] = (0, 1, 2)
+    everywhere = np.ones(pet.shape, dtype=bool)
+    clicks = custom_background_clicks(pet, everywhere, 10, np.random.default_rng(0))
+    assert sorted(clicks.tolist()) == [[3, 3, 4], [3, 3, 5]]
+    assert custom_background_clicks(pet - 2, everywhere, 10, np.random.default_rng(0)).shape == (0, 3)
 
 
 @pytest.mark.parametrize("density", [0.001, 0.05, 0.3, 0.5, 0.95])
@@ -49,13 +74,13 @@ def test_no_lesion_no_tumor_click() -> None:
 def test_background_clicks_need_no_lesion() -> None:
     pet = np.random.default_rng(0).random((20, 20, 20))
     nowhere = np.zeros(pet.shape, dtype=bool)
-    assert len(custom_background_clicks(pet, nowhere, 10, np.random.default_rng(0))) == 10
+    assert len(custom_background_clicks(pet, ~nowhere, 10, np.random.default_rng(0))) == 10
 
 
 def test_background_without_uptake_gets_no_click() -> None:
     nowhere = np.zeros((9, 8, 7), dtype=bool)
     for pet, lesion in ((np.zeros(nowhere.shape), nowhere), (np.ones(nowhere.shape), ~nowhere)):
-        assert custom_background_clicks(pet, lesion, 10, np.random.default_rng(0)).shape == (0, 3)
+        assert custom_background_clicks(pet, ~lesion, 10, np.random.default_rng(0)).shape == (0, 3)
 
 
 @pytest.mark.parametrize("voxel", [(4, 4, 4), (0, 4, 4), (0, 0, 0), (8, 7, 6)])
@@ -125,7 +150,7 @@ def test_background_follows_uptake() -> None:
     nowhere = np.zeros(pet.shape, dtype=bool)
     generator = np.random.default_rng(0)
     # 40 of 8000 voxels stand out, so that the 98th percentile is the level of all others, of which there are 7960
-    drawn = np.array([pet[tuple(custom_background_clicks(pet, nowhere, 1, generator)[0])] for _ in range(3000)])
+    drawn = np.array([pet[tuple(custom_background_clicks(pet, ~nowhere, 1, generator)[0])] for _ in range(3000)])
     counts = [np.isclose(drawn, level).sum() for level in (3.0, 1.0, 0.1)]
     uptake = np.array([3.0 * 20, 1.0 * 20, 0.1 * 7960])
     assert stats.chisquare(counts, 3000 * uptake / uptake.sum()).pvalue > SIGNIFICANCE
@@ -137,7 +162,7 @@ def test_seeds_reproduce() -> None:
     def draw(seed: int) -> list[list[int]]:
         generator = np.random.default_rng(seed)
         tumor = custom_tumor_clicks(lesion, 10, generator, 3)
-        background = custom_background_clicks(pet, lesion, 10, generator)
+        background = custom_background_clicks(pet, ~lesion, 10, generator)
         found: list[list[int]] = np.concatenate([tumor, background]).tolist()
         return found
 

@@ -12,6 +12,7 @@ from scipy import stats
 from lesionclick.model.encoding import EDTEncoding, Encoding, GaussianEncoding
 from lesionclick_training.augmentation import draw_clicks
 from lesionclick_training.augmentation.draw_clicks import DrawClicks, draw_count
+from lesionclick_training.data.nnunet_layout import UNKNOWN
 
 SIGNIFICANCE = 0.001  # the seeds are fixed, so a test that passes once passes always
 
@@ -111,29 +112,38 @@ def test_schemes_are_mixed(monkeypatch: pytest.MonkeyPatch, probability: float) 
 
 
 @pytest.mark.parametrize("custom_probability", [0, 1])
-def test_no_click_outside_of_the_image(custom_probability: float) -> None:
+@pytest.mark.parametrize("label", [-1, UNKNOWN])
+def test_no_click_outside_of_the_image_nor_where_nobody_knows(custom_probability: float, label: int) -> None:
     image, segmentation = make_patch()
-    image[1] -= 5
-    image[:, 14:] = 0  # nnU-Net's padding, hotter than all of this patient
-    segmentation[:, 14:] = -1
-    lesion = segmentation[0].numpy() == 1
+    image[:, 14:] = 10  # hotter than all else, so that a percentile over it would leave nothing to click
+    image[1, 13, 5, 5] = 9
+    segmentation[:, 14:] = label
+    lesions, healthy = (segmentation[0].numpy() == value for value in (1, 0))
     transform = DrawClicks(custom_probability=custom_probability)
     np.random.seed(0)
     total = 0
     for _ in range(100):
         clicks = transform.get_parameters(image=image, segmentation=segmentation)
-        assert lesion[tuple(clicks["tumor"].T)].all()
-        assert not lesion[tuple(clicks["background"].T)].any()
-        assert (clicks["background"][:, 0] < 14).all()
+        assert lesions[tuple(clicks["tumor"].T)].all()
+        assert healthy[tuple(clicks["background"].T)].all()
         total += len(clicks["background"])
     assert total > 200
 
 
-@pytest.mark.parametrize("custom_probability", [0, 1])
-def test_scale_and_level_of_the_pet_do_not_matter(custom_probability: float) -> None:
+@pytest.mark.parametrize("label", [-1, UNKNOWN])
+def test_no_click_in_a_patch_of_which_nothing_is_known(label: int) -> None:
+    image, segmentation = make_patch()
+    for custom_probability in (0, 1):
+        drawn = DrawClicks(custom_probability=custom_probability)(
+            image=image, segmentation=torch.full_like(segmentation, label)
+        )
+        assert not drawn["image"][2:].any()
+
+
+def test_scale_and_level_of_the_pet_do_not_matter_to_the_challenges_scheme() -> None:
     image, segmentation = make_patch()
     image = (image * 64).round()  # so that scaling is exact
-    transform = DrawClicks(custom_probability=custom_probability)
+    transform = DrawClicks(custom_probability=0)
 
     def draw(pet_scale: float, pet_level: float) -> np.ndarray:
         np.random.seed(4)
@@ -143,6 +153,21 @@ def test_scale_and_level_of_the_pet_do_not_matter(custom_probability: float) -> 
 
     np.testing.assert_array_equal(draw(1, 0), draw(0.5, -16))
     np.testing.assert_array_equal(draw(1, 0), draw(4, 256))
+
+
+def test_custom_background_clicks_are_drawn_in_proportion_to_the_normalized_pet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image, segmentation = make_patch()
+    image[1] = -1
+    image[1, 2, 2, 2:8] = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+    monkeypatch.setattr(draw_clicks, "draw_count", lambda generator, max_clicks: 1)
+    transform = DrawClicks(custom_probability=1)
+    np.random.seed(0)
+    drawn = [transform.get_parameters(image=image, segmentation=segmentation)["background"][0] for _ in range(2000)]
+    counts = np.bincount(np.array(drawn)[:, 2] - 2, minlength=6)
+    assert counts[0] == 0
+    assert stats.chisquare(counts[1:], 2000 * np.arange(1, 6) / 15).pvalue > SIGNIFICANCE
 
 
 def test_patches_without_anything() -> None:
