@@ -129,6 +129,28 @@ def make_splits(names: Sequence[str], folds: int = FOLDS, seed: int = SEED) -> S
     return [{"train": sorted(set(names) - set(side)), "val": sorted(side)} for side in sides]
 
 
+def require_same_splits(raw: Path, preprocessed: Path) -> None:
+    """Compares the splits of a raw dataset with those that its networks are trained with.
+
+    Args:
+        raw: splits_final.json of the raw dataset.
+        preprocessed: that of the preprocessed one, which `lesionclick-train preprocess` copies from there.
+
+    Raises:
+        CaseError: one of the files is missing or damaged, or they differ.
+    """
+    for path in (raw, preprocessed):
+        if not path.exists():
+            raise CaseError(
+                f"{path}: the file is missing, expected what `lesionclick-train preprocess` writes where cases are of "
+                f"{FOLDS} patients or more; a training on all cases (fold all) needs none"
+            )
+    if read_json(raw, CaseError) != read_json(preprocessed, CaseError):
+        raise CaseError(
+            f"{preprocessed}: holds other splits than {raw}, expected the same; run `lesionclick-train preprocess` again"
+        )
+
+
 def complete_splits(dataset: Path) -> Splits:
     """The splits of a raw dataset, which are made, written and logged where it has none.
 

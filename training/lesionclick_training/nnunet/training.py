@@ -17,6 +17,7 @@ from lesionclick_training.nnunet.pretrained import write_pretrained
 from lesionclick_training.nnunet.resume import find_checkpoint, read_progress
 from lesionclick_training.nnunet.settings import TrainingSettings
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
+from lesionclick_training.nnunet.training_cases import record_training_cases
 from lesionclick_training.nnunet.variants import Variant
 from lesionclick_training.nnunet.workspace import Workspace
 from lesionclick_training.trainers import variants
@@ -45,7 +46,8 @@ def train_network(workspace: Workspace, job: TrainingJob, settings: TrainingSett
         The model folder, in which the network has the folder of its fold.
 
     Raises:
-        CaseError: the dataset is not preprocessed for the job's size.
+        CaseError: the dataset is not preprocessed for the job's size, or its splits are stale or lack the fold, see
+            `training_cases.find_training_cases`.
         DeviceError: the job's GPUs are not there, or are more than a batch can be split over.
         ModelError: the checkpoint to start from does not fit, see `pretrained.transfer_weights`; or that to go on from
             does not, see `resume.read_progress`.
@@ -95,6 +97,7 @@ def _run(
     resume: bool = False,
 ) -> None:
     """Calls nnU-Net's training; the processes that it starts for several GPUs get the same environment."""
+    record_training_cases(workspace, job, resume=resume)
     with workspace.exported(), settings.exported():
         run_training(
             str(job.dataset),
