@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
-from lesionclick_training.data.organs import TOTAL, Task
+from lesionclick_training.data.organ_classes import TOTAL_V2, Task
 
 SHAPE = (6, 8, 10)  # z, y, x
 
@@ -118,7 +118,7 @@ def write_challenge(folder: Path) -> Path:
     return folder
 
 
-def write_masks(folder: Path, masks: Mapping[str, np.ndarray], shape: tuple[int, ...], task: Task = TOTAL) -> Path:
+def write_masks(folder: Path, masks: Mapping[str, np.ndarray], shape: tuple[int, ...], task: Task = TOTAL_V2) -> Path:
     """Writes a folder with a mask for every class of a task that organs of ours need; those not given are empty."""
     for name in task.indices:
         mask = masks.get(name, np.zeros(shape, dtype=np.uint8))

@@ -8,7 +8,7 @@ The release has nnU-Net's layout already:
     dataset.json, splits_final.json
 
 Case names start with fdg_ or psma_ and may hold blanks. The official clicks are files <case>_clicks.json in a folder or
-a zip.
+a zip, in either format of `case.clicks`.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from lesionclick.files import read_json_object
 from lesionclick.log import Progress
 from lesionclick.model.files import DATASET_FILE
 from lesionclick_training.data.nnunet_layout import adding_cases, stack_label, write_label
-from lesionclick_training.data.organs import read_organs
+from lesionclick_training.data.organs import OrganSource, find_organ_labels, read_organs, warn_of_missing_organs
 from lesionclick_training.data.splits import SPLITS_FILE, read_splits, write_splits
 
 TRACER_PREFIXES = ("fdg_", "psma_")
@@ -40,6 +40,7 @@ def convert_autopet(
     dataset: Path,
     clicks: Path | None = None,
     organs: Path | None = None,
+    organ_source: OrganSource = OrganSource.OURS,
     copy: bool = False,
 ) -> list[str]:
     """Checks the whole release, then makes a dataset of it.
@@ -49,7 +50,9 @@ def convert_autopet(
             carried over.
         dataset: the folder DatasetXXX_Name to make.
         clicks: a folder or a zip with <case>_clicks.json for every case; they go to the dataset's folder `clicks`.
-        organs: a folder with <case>.nii.gz for every case, as `organs.write_organs` writes them.
+        organs: a folder with organ labels <case>.nii.gz; of a case without one no organ is known, and a warning says
+            how many these are.
+        organ_source: who made them.
         copy: copies the images; otherwise symbolic links point to the release's.
 
     Returns:
@@ -66,11 +69,12 @@ def convert_autopet(
     grids = _check_all_grids(release, names)
     splits = read_splits(release / SPLITS_FILE, names) if (release / SPLITS_FILE).exists() else None
     clicks_of_case = {} if clicks is None else _read_all_clicks(clicks, grids)
+    organ_paths = find_organ_labels(organs, names)
     with adding_cases(dataset) as staged, Progress("writing cases", len(names), "cases") as progress:
         for name in names:
             _place_images(release, name, staged, copy)
             lesion = read_label(release / "labelsTr" / f"{name}{FILE_ENDING}", 1)
-            organ = None if organs is None else read_organs(organs / f"{name}{FILE_ENDING}", lesion)
+            organ = read_organs(organ_paths[name], lesion, organ_source) if name in organ_paths else None
             label = stack_label(sitk.GetArrayViewFromImage(lesion), organ)
             write_label(staged / "labelsTr" / f"{name}{FILE_ENDING}", label, lesion)
             progress.update()
@@ -79,6 +83,7 @@ def convert_autopet(
             write_clicks(points, staged / CLICKS_FOLDER / f"{name}{CLICKS_ENDING}")
         if splits is not None:
             write_splits(staged, splits)
+    warn_of_missing_organs(len(names) - len(organ_paths), len(names))
     return names
 
 
@@ -161,8 +166,12 @@ def _click_folder(source: Path) -> Iterator[Path]:
         folder.mkdir()
         try:
             with zipfile.ZipFile(source) as archive:
+                members: dict[str, str] = {}
                 for member in archive.namelist():
                     if member.endswith(CLICKS_ENDING):
+                        other = members.setdefault(Path(member).name, member)
+                        if other != member:
+                            raise CaseError(f"{source}: holds both {other} and {member}, expected one file a case")
                         (folder / Path(member).name).write_bytes(archive.read(member))
         except (OSError, zipfile.BadZipFile) as error:
             raise CaseError(f"{source}: neither a folder nor a zip that can be read: {error}") from error

@@ -5,7 +5,7 @@ The layout, as far as it is public; anything else there is left alone, and what 
     train_<number>/PSMA/CT.nii.gz           HU, on a grid of its own
     train_<number>/PSMA/PET.nii.gz          SUV
     train_<number>/PSMA/TTB.nii.gz          total tumor burden, 0 and 1, on the PET's grid
-    train_<number>/PSMA/totseg_24.nii.gz    classes of TotalSegmentator's task "total" (v2, 117 classes)
+    train_<number>/PSMA/totseg_24.nii.gz    classes of TotalSegmentator's task "total"
     train_<number>/FDG/...                  the same for the other tracer
 
 threshold.json (the SUV threshold that the annotation used) and rigid.tfm (which registers one study to the other) lie
@@ -24,24 +24,29 @@ from lesionclick.case.images import read_image, read_label, resample_ct
 from lesionclick.errors import CaseError
 from lesionclick.log import Progress
 from lesionclick_training.data.nnunet_layout import adding_cases, stack_label, write_case
-from lesionclick_training.data.organs import TOTAL, label_organs, read_organs
+from lesionclick_training.data.organ_classes import TOTAL_V2
+from lesionclick_training.data.organs import find_organ_labels, label_organs, read_organs
 
 TRACERS = ("PSMA", "FDG")
 
 FIRST_BONE = 25
-"""Number of TotalSegmentator's first bone, the sacrum; every CT of a trunk has some class from here on."""
+"""Number of TotalSegmentator's first bone in version 2, the sacrum; every CT of a trunk has some class from here on."""
 
 
-def convert_deep_psma(challenge: Path, dataset: Path, organs: Path | None = None) -> list[str]:
+def convert_deep_psma(
+    challenge: Path, dataset: Path, organs: Path | None = None, extend: Path | None = None
+) -> list[str]:
     """Adds the challenge's training studies to a dataset, which is made where it is missing.
 
-    The CT is resampled to the PET's grid (linear, -1024 HU outside), the organs too (nearest neighbor).
+    The CT is resampled to the PET's grid (linear, -1024 HU outside), the organs too (nearest neighbor). Glands are
+    unknown, since totseg_24.nii.gz has none.
 
     Args:
         challenge: the folder with train_0001 and so on.
         dataset: the folder DatasetXXX_Name.
-        organs: a folder with <case>.nii.gz for every case, as `organs.write_organs` writes them, to take in place of
-            totseg_24.nii.gz, which has no glands.
+        organs: a folder with <case>.nii.gz, as `organs.write_organs` writes them, each of which is taken in place of
+            the case's totseg_24.nii.gz.
+        extend: a smaller dataset, which `dataset` is made of first (`nnunet_layout.adding_cases`).
 
     Returns:
         The names of the cases added: deep-psma_<number>_psma and deep-psma_<number>_fdg.
@@ -50,9 +55,13 @@ def convert_deep_psma(challenge: Path, dataset: Path, organs: Path | None = None
         CaseError: the data are not laid out as above, or the dataset has such a case; nothing is added then.
     """
     studies = _find_studies(challenge)
-    with adding_cases(dataset) as staged, Progress("converting studies", len(studies), "studies") as progress:
+    organ_paths = find_organ_labels(organs, studies)
+    with (
+        adding_cases(dataset, extend=extend) as staged,
+        Progress("converting studies", len(studies), "studies") as progress,
+    ):
         for name, folder in studies.items():
-            _convert_study(folder, name, staged, organs)
+            _convert_study(folder, name, staged, organ_paths.get(name))
             progress.update()
     return list(studies)
 
@@ -84,18 +93,15 @@ def _convert_study(folder: Path, name: str, staged: Path, organs: Path | None) -
     lesion = read_label(lesion_path, 1)
     require_same_grid(Geometry.of(pet), Geometry.of(lesion), ("PET", "label"), (pet_path, lesion_path))
     ct = resample_ct(read_image(folder / f"CT{FILE_ENDING}"), pet)
-    if organs is not None:
-        organ = read_organs(organs / f"{name}{FILE_ENDING}", pet)
-    else:
-        organ = _label_organs(folder / f"totseg_24{FILE_ENDING}", pet)
+    organ = _label_organs(folder / f"totseg_24{FILE_ENDING}", pet) if organs is None else read_organs(organs, pet)
     write_case(staged, name, ct, pet, stack_label(sitk.GetArrayViewFromImage(lesion), organ))
 
 
 def _label_organs(path: Path, pet: sitk.Image) -> np.ndarray:
-    largest = int(sitk.GetArrayFromImage(read_label(path, TOTAL.class_count)).max())
+    largest = int(sitk.GetArrayFromImage(read_label(path, TOTAL_V2.class_count)).max())
     if largest < FIRST_BONE:
         raise CaseError(
             f"{path}: its largest value is {largest}, so it holds no bone ({FIRST_BONE} and above) and is not numbered "
-            f"as TotalSegmentator's {TOTAL.class_count} classes are"
+            f"as TotalSegmentator's classes are"
         )
-    return label_organs(pet, path)
+    return label_organs(pet, path, fallback_version=2)

@@ -1,186 +1,112 @@
-"""Organ labels out of TotalSegmentator's output.
+"""Organ labels of cases: put together from TotalSegmentator's output, written, and read for a case's grid.
 
-The ten organs of `nnunet_layout.ORGANS` are put together from classes of TotalSegmentator v2: its task "total" and, for
-the glands, its task "head_glands_cavities". Either of its output formats will do: one multilabel file (`--ml`), or a
-folder with one binary file a class.
+In an organ label 1 to 10 are the organs of `nnunet_layout.ORGANS`, 0 is what is none of them, and `UNKNOWN_ORGAN` what
+may be one, or not: where an organ that was not labeled can lie, and outside of the label's grid.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from lesionclick.case.dataset import FILE_ENDING
-from lesionclick.case.geometry import Geometry, require_same_grid
-from lesionclick.case.images import image_from_array, read_geometry, read_label, resample_label, write_image
+from lesionclick.case.geometry import Geometry
+from lesionclick.case.images import read_label, write_image
 from lesionclick.errors import CaseError
-from lesionclick_training.data.nnunet_layout import ORGANS, organ_number
+from lesionclick.log import logger
+from lesionclick_training.data.nnunet_layout import ORGANS, UNKNOWN_ORGAN, organ_number
+from lesionclick_training.data.totalsegmentator import read_head_glands, read_total
+from lesionclick_training.data.unknown_organs import mark_unlabeled
 
 
-@dataclass(frozen=True)
-class Task:
-    """A task of TotalSegmentator v2, as far as our organs need it.
+class OrganSource(StrEnum):
+    """Who made the organ labels that are read.
 
-    Attributes:
-        name: as TotalSegmentator calls it.
-        class_count: how many classes its multilabel files number, from 1.
-        indices: class name -> its number there, of the classes that are part of an organ of ours.
+    OURS is `write_organs`. PUBLISHED are those of github.com/MIC-DKFZ/autopet-3-submission: numbered as ours, but their
+    glands were made of one class too low of "head_glands_cavities", so that they hold the right optic nerve and lack
+    the left submandibular gland.
     """
 
-    name: str
-    class_count: int
-    indices: Mapping[str, int]
+    OURS = "convert-organs"
+    PUBLISHED = "published"
 
 
-TOTAL = Task(
-    "total",
-    117,
-    {
-        "spleen": 1,
-        "kidney_right": 2,
-        "kidney_left": 3,
-        "liver": 5,
-        "stomach": 6,
-        "lung_upper_lobe_left": 10,
-        "lung_lower_lobe_left": 11,
-        "lung_upper_lobe_right": 12,
-        "lung_middle_lobe_right": 13,
-        "lung_lower_lobe_right": 14,
-        "urinary_bladder": 21,
-        "prostate": 22,
-        "heart": 51,
-        "brain": 90,
-    },
-)
-"""Numbers of TotalSegmentator v2's class map (`totalsegmentator.map_to_binary`, 2.0 to 2.18)."""
-
-HEAD_GLANDS = Task(
-    "head_glands_cavities",
-    19,
-    {
-        "parotid_gland_left": 7,
-        "parotid_gland_right": 8,
-        "submandibular_gland_right": 9,
-        "submandibular_gland_left": 10,
-    },
-)
-"""Numbers of the same class map; the two sides are in this order there."""
-
-CLASSES: Mapping[str, tuple[str, ...]] = {
-    "spleen": ("spleen",),
-    "kidneys": ("kidney_right", "kidney_left"),
-    "liver": ("liver",),
-    "urinary bladder": ("urinary_bladder",),
-    "lungs": (
-        "lung_upper_lobe_left",
-        "lung_lower_lobe_left",
-        "lung_upper_lobe_right",
-        "lung_middle_lobe_right",
-        "lung_lower_lobe_right",
-    ),
-    "brain": ("brain",),
-    "heart": ("heart",),
-    "stomach": ("stomach",),
-    "prostate": ("prostate",),
-    "glands": (
-        "parotid_gland_left",
-        "parotid_gland_right",
-        "submandibular_gland_right",
-        "submandibular_gland_left",
-    ),
-}
-"""Our organs (arXiv 2508.21680) and the TotalSegmentator classes that make them up; cysts are no part of a kidney."""
-
-PRECEDENCE = (
-    "glands",
-    "prostate",
-    "urinary bladder",
-    "kidneys",
-    "spleen",
-    "stomach",
-    "heart",
-    "liver",
-    "brain",
-    "lungs",
-)
-"""Where classes overlap the organ that stands first here has the voxel: roughly the smaller, which has more to lose."""
-
-
-def label_organs(reference: sitk.Image, total: Path, head_glands: Path | None = None) -> np.ndarray:
+def label_organs(
+    reference: sitk.Image,
+    total: Path,
+    head_glands: Path | None = None,
+    version: int | None = None,
+    fallback_version: int | None = None,
+) -> np.ndarray:
     """Our organ label out of TotalSegmentator's output.
 
     Args:
         reference: the image on whose grid the label is wanted, usually the CT; the output is resampled to it (nearest
-            neighbor, 0 outside) where it lies on another.
+            neighbor) where it lies on another.
         total: output of the task "total", a multilabel file or a folder of <class>.nii.gz.
-        head_glands: output of the task "head_glands_cavities", likewise; without it the glands (10) stay unlabeled.
+        head_glands: output of the task "head_glands_cavities", likewise; without it the glands are unknown.
+        version: of TotalSegmentator's numbers in `total`, 1 or 2; None tells it from the output.
+        fallback_version: what to take where None cannot tell.
 
     Returns:
-        uint8 of shape (z, y, x): 0 for none, 1 to 10 by `ORGANS`; overlaps go by `PRECEDENCE`.
+        uint8 of shape (z, y, x): 0 for none, 1 to 10 by `ORGANS`, `UNKNOWN_ORGAN`; overlaps go by
+        `organ_classes.PRECEDENCE`.
 
     Raises:
         CaseError: something is missing, is not of that task, or lies elsewhere than the reference.
     """
-    label = _label_of_task(total, TOTAL, reference)
-    if head_glands is None:
-        return label
-    glands = _label_of_task(head_glands, HEAD_GLANDS, reference)
-    return np.where(glands > 0, glands, label)  # the glands stand first in PRECEDENCE
+    image, labeled = read_total(total, version, fallback_version)
+    label = _resample(image, reference, total)
+    if head_glands is not None:
+        glands = _resample(read_head_glands(head_glands), reference, head_glands)
+        label[(glands == UNKNOWN_ORGAN) & (label == 0)] = UNKNOWN_ORGAN
+        label[glands == organ_number("glands")] = organ_number("glands")  # they stand first in PRECEDENCE
+        labeled = {*labeled, "glands"}
+    return mark_unlabeled(label, Geometry.of(reference), (organ for organ in ORGANS if organ not in labeled))
 
 
-def _label_of_task(path: Path, task: Task, reference: sitk.Image) -> np.ndarray:
-    image = _organs_of_folder(path, task) if path.is_dir() else _organs_of_multilabel(path, task)
-    return _resample_organs(image, reference, path)
-
-
-def _organs_of_multilabel(path: Path, task: Task) -> sitk.Image:
-    image = read_label(path, task.class_count)
-    organ_of_class = np.zeros(task.class_count + 1, dtype=np.uint8)
-    for organ, classes in CLASSES.items():
-        for name in classes:
-            if name in task.indices:
-                organ_of_class[task.indices[name]] = organ_number(organ)
-    return image_from_array(organ_of_class[sitk.GetArrayViewFromImage(image)], Geometry.of(image))
-
-
-def _organs_of_folder(folder: Path, task: Task) -> sitk.Image:
-    organ_of_class = {name: organ for organ in reversed(PRECEDENCE) for name in CLASSES[organ] if name in task.indices}
-    paths = {name: folder / f"{name}{FILE_ENDING}" for name in organ_of_class}
-    first, *_ = paths.values()
-    grid = read_geometry(first)
-    label = np.zeros(grid.shape_zyx, dtype=np.uint8)
-    for name, organ in organ_of_class.items():
-        mask = read_label(paths[name], 1)
-        require_same_grid(grid, Geometry.of(mask), ("class", "class"), (first, paths[name]))
-        label[sitk.GetArrayViewFromImage(mask) > 0] = organ_number(organ)
-    return image_from_array(label, grid)
-
-
-def _resample_organs(image: sitk.Image, reference: sitk.Image, path: Path) -> np.ndarray:
-    label = resample_label(image, reference)
-    if not label.any() and sitk.GetArrayViewFromImage(image).any():
+def _resample(image: sitk.Image, reference: sitk.Image, path: Path) -> np.ndarray:
+    resampled = sitk.Resample(
+        image, reference, sitk.Transform(), sitk.sitkNearestNeighbor, float(UNKNOWN_ORGAN), sitk.sitkUInt8
+    )
+    label: np.ndarray = sitk.GetArrayFromImage(resampled)
+    if not _has_organ(label) and _has_organ(sitk.GetArrayViewFromImage(image)):
         raise CaseError(
             f"{path}: none of its organs lies inside the image that it should go with, is it another case's?"
         )
     return label
 
 
-def read_organs(path: Path, reference: sitk.Image) -> np.ndarray:
-    """Reads an organ label that `write_organs` wrote.
+def _has_organ(label: np.ndarray) -> bool:
+    return bool(((label > 0) & (label != UNKNOWN_ORGAN)).any())
+
+
+def read_organs(path: Path, reference: sitk.Image, source: OrganSource = OrganSource.OURS) -> np.ndarray:
+    """Reads an organ label.
+
+    Args:
+        path: the file.
+        reference: the image on whose grid the label is wanted; it is resampled (nearest neighbor) from any other.
+        source: who made it. Of the published ones organs 1 to 9 are taken, and the glands are unknown.
 
     Returns:
-        uint8 of shape (z, y, x) on the reference's grid, 0 to 10; resampled (nearest neighbor) from any other.
+        uint8 of shape (z, y, x), 0 to 10 and `UNKNOWN_ORGAN`.
 
     Raises:
         CaseError: the file is missing, holds other values, or lies elsewhere than the reference.
     """
-    return _resample_organs(read_label(path, len(ORGANS)), reference, path)
+    ours = source is OrganSource.OURS
+    label = _resample(read_label(path, UNKNOWN_ORGAN if ours else len(ORGANS)), reference, path)
+    if ours:
+        return label
+    label[label == organ_number("glands")] = UNKNOWN_ORGAN
+    return mark_unlabeled(label, Geometry.of(reference), ["glands"])
 
 
 def write_organs(path: Path, label: np.ndarray, reference: sitk.Image) -> None:
-    """Writes an organ label (0 to 10, of shape z, y, x) on a reference's grid; a reader sees all of it or nothing.
+    """Writes an organ label (0 to 11, of shape z, y, x) on a reference's grid; a reader sees all of it or nothing.
 
     Raises:
         CaseError: the path does not end in .nii.gz or cannot be written.
@@ -188,3 +114,24 @@ def write_organs(path: Path, label: np.ndarray, reference: sitk.Image) -> None:
     if not path.name.endswith(FILE_ENDING):
         raise CaseError(f"{path}: the name of an organ label must end in {FILE_ENDING}")
     write_image(label.astype(np.uint8), Geometry.of(reference), path)
+
+
+def find_organ_labels(folder: Path | None, names: Iterable[str]) -> dict[str, Path]:
+    """Case name -> its organ label <case>.nii.gz in a folder, of the cases that have one; nothing without a folder.
+
+    Raises:
+        CaseError: the folder has a label for none of the cases.
+    """
+    if folder is None:
+        return {}
+    paths = {name: folder / f"{name}{FILE_ENDING}" for name in names}
+    found = {name: path for name, path in paths.items() if path.is_file()}
+    if not found:
+        raise CaseError(f"{folder}: holds an organ label for none of the cases, expected <case>{FILE_ENDING}")
+    return found
+
+
+def warn_of_missing_organs(missing: int, total: int) -> None:
+    """Logs a warning where cases have no organ label at all."""
+    if missing:
+        logger.warning("%d of %d cases have no organ label: the organ loss leaves them out", missing, total)

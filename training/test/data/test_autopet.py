@@ -23,7 +23,8 @@ from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
 from lesionclick.errors import CaseError
 from lesionclick_training.data.autopet import convert_autopet
-from lesionclick_training.data.organs import write_organs
+from lesionclick_training.data.nnunet_layout import UNKNOWN
+from lesionclick_training.data.organs import OrganSource, write_organs
 
 
 @pytest.fixture
@@ -81,9 +82,54 @@ def test_autopet_copies_survive_the_release(release: Path, tmp_path: Path) -> No
     assert not (dataset / "clicks").exists()
 
 
-def test_autopet_without_organs_has_an_empty_organ_channel(release: Path, tmp_path: Path) -> None:
+def test_autopet_without_organs_knows_none(release: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     convert_autopet(release, tmp_path / "Dataset221_AutoPET")
-    assert not read_stored(tmp_path / "Dataset221_AutoPET", AUTOPET_CASES[1])[1][1].any()
+    assert (read_stored(tmp_path / "Dataset221_AutoPET", AUTOPET_CASES[1])[1][1] == UNKNOWN).all()
+    assert caplog.messages == ["4 of 4 cases have no organ label: the organ loss leaves them out"]
+
+
+def test_autopet_cases_without_an_organ_label_are_unknown_and_counted(
+    release: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    organ = np.full(SHAPE, 3, dtype=np.uint8)
+    for name in AUTOPET_CASES[:3]:
+        write_organs(tmp_path / "organs" / f"{name}.nii.gz", organ, make_image(organ))
+    convert_autopet(release, tmp_path / "Dataset221_AutoPET", organs=tmp_path / "organs")
+    for name, expected in zip(AUTOPET_CASES, (4, 4, 4, UNKNOWN), strict=True):
+        assert (read_stored(tmp_path / "Dataset221_AutoPET", name)[1][1] == expected).all()
+    assert caplog.messages == ["1 of 4 cases have no organ label: the organ loss leaves them out"]
+
+
+def test_autopet_with_published_organs_does_not_trust_their_glands(release: Path, tmp_path: Path) -> None:
+    organ = np.zeros(SHAPE, dtype=np.uint8)
+    organ[1], organ[5, 0], organ[4, 0] = 5, 10, 6
+    for name in AUTOPET_CASES:
+        write_organs(tmp_path / "organs" / f"{name}.nii.gz", organ, make_image(organ))
+    dataset = tmp_path / "Dataset221_AutoPET"
+    convert_autopet(release, dataset, organs=tmp_path / "organs", organ_source=OrganSource.PUBLISHED)
+    expected = np.zeros(SHAPE)
+    expected[1], expected[2:], expected[4, 0] = 6, UNKNOWN, 7
+    assert np.array_equal(read_stored(dataset, AUTOPET_CASES[0])[1][1], expected)
+
+
+def test_autopet_refuses_clicks_of_equal_names_in_a_zip(release: Path, clicks: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "official.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in clicks.iterdir():
+            file.write(path, f"first/{path.name}")
+        file.write(clicks / "fdg_b_1_clicks.json", "second/fdg_b_1_clicks.json")
+    with pytest.raises(
+        CaseError, match=r"official\.zip: holds both first/fdg_b_1_clicks\.json and second/fdg_b_1_clicks\.json"
+    ):
+        convert_autopet(release, tmp_path / "Dataset221_AutoPET", clicks=archive)
+
+
+def test_autopet_reads_clicks_in_lists_by_label(release: Path, clicks: Path, tmp_path: Path) -> None:
+    (clicks / "fdg_b_1_clicks.json").write_text('{"tumor": [[1, 2, 3]], "background": [[4, 5, 0]]}')
+    dataset = tmp_path / "Dataset221_AutoPET"
+    convert_autopet(release, dataset, clicks=clicks)
+    stored = json.loads((dataset / "clicks" / "fdg_b_1_clicks.json").read_text())["points"]
+    assert stored == [{"point": [1, 2, 3], "name": "tumor"}, {"point": [4, 5, 0], "name": "background"}]
 
 
 def lose_pet(release: Path) -> None:
