@@ -23,7 +23,7 @@ def study() -> SyntheticStudy:
 
 
 def read(study: SyntheticStudy, folder: Path) -> np.ndarray:
-    series = choose_series(folder, find_series(study.write(folder / "study")), "PT")
+    series = choose_series(folder, find_series(study.write(folder / "study")), "PT", study.pet[0].SeriesInstanceUID)
     image = read_suv(series).image
     assert image.GetPixelID() == sitk.sitkFloat32
     suv_zyx: np.ndarray = sitk.GetArrayFromImage(image)

@@ -27,7 +27,8 @@ def study() -> SyntheticStudy:
 
 
 def read(study: SyntheticStudy, folder: Path, modality: str = "PT") -> SeriesVolume:
-    return read_volume(choose_series(folder, find_series(study.write(folder / "study")), modality))
+    uid = (study.ct if modality == "CT" else study.pet)[0].SeriesInstanceUID
+    return read_volume(choose_series(folder, find_series(study.write(folder / "study")), modality, uid))
 
 
 def becquerels(study: SyntheticStudy) -> np.ndarray:

@@ -53,10 +53,15 @@ def _above_lungs(label: np.ndarray, heights: np.ndarray) -> np.ndarray:
 
 def _below_bladder(label: np.ndarray, heights: np.ndarray) -> np.ndarray:
     bladder = heights[label == organ_number("urinary bladder")]
-    if bladder.size > 0:
-        return np.less_equal(heights, bladder.max())
     lungs = heights[label == organ_number("lungs")]
-    return np.ones(label.shape, bool) if lungs.size == 0 else np.less(heights, np.quantile(lungs, STRAY))
+    if bladder.size > 0:
+        limit = float(bladder.max())
+    elif lungs.size > 0:
+        limit = float(np.quantile(lungs, STRAY))
+    else:
+        return np.ones(label.shape, bool)
+    below: np.ndarray = heights <= limit
+    return below
 
 
 _PLACES: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {

@@ -55,7 +55,8 @@ def organs_in(path: Path, version: int | None = None, fallback: int | None = Non
 
 def mapped(path: Path, numbers: dict[int, int]) -> np.ndarray:
     stored = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-    return np.vectorize(lambda number: numbers.get(number, 0))(stored)
+    organs: np.ndarray = np.vectorize(lambda number: numbers.get(number, 0))(stored)
+    return organs
 
 
 CHEST = {1: 10, 2: 10, 5: 30, 6: 10, 21: 5, 22: 5, 44: 6, 50: 5, 51: 5, 90: 8}
@@ -94,7 +95,7 @@ def name_classes(path: Path, names: dict[int, str]) -> None:
     xml = f'<?xml version="1.0" encoding="UTF-8"?> <CaretExtension><VolumeInformation Index="0"><LabelTable>{labels}'
     xml += "</LabelTable></VolumeInformation></CaretExtension>\n              "
     data = np.asarray(image.dataobj)
-    named = nibabel.Nifti1Image(data, image.affine, image.header)
+    named = nibabel.Nifti1Image(data, image.affine, image.header)  # type: ignore[no-untyped-call]
     named.header.extensions.append(nibabel.nifti1.Nifti1Extension(0, xml.encode()))
     nibabel.save(named, path)
 
