@@ -5,6 +5,9 @@ there. So lesion heads start at the odds of a rare class.
 
 Organs are a second task for training alone. Their heads lie at `decoder.organ_seg_layers.<i>`, one for each resolution
 of deep supervision, beside nnU-Net's own `decoder.seg_layers.<i>`; evaluation and inference never run them.
+
+Unknown is not absent: of voxels where nobody knows whether there is a lesion, or which organ there is, that task learns
+nothing.
 """
 
 from functools import partial
@@ -12,10 +15,11 @@ from functools import partial
 import torch
 from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 from dynamic_network_architectures.building_blocks.unet_decoder import UNetDecoder
+from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
 from torch import nn
 
 from lesionclick.model.unet import CLASSES as LESION_CLASSES
-from lesionclick_training.data.nnunet_layout import ORGANS
+from lesionclick_training.data.nnunet_layout import ORGANS, UNKNOWN
 
 LESION_HEADS, ORGAN_HEADS = "decoder.seg_layers.", "decoder.organ_seg_layers."
 
@@ -62,17 +66,26 @@ def _append_organs(
 
 
 def lesion_target(segmentation: torch.Tensor) -> torch.Tensor:
-    """The lesions, 0 or 1, of a stored segmentation (batch, 2, z, y, x): shape (batch, 1, z, y, x)."""
+    """The lesions, 0, 1 or `UNKNOWN`, of a stored segmentation (batch, 2, z, y, x): shape (batch, 1, z, y, x)."""
     return segmentation[:, :1]
 
 
 def organ_target(segmentation: torch.Tensor) -> torch.Tensor:
-    """The organs, 0 to 10, of a stored segmentation (batch, 2, z, y, x), where they are one higher than their number.
+    """The organs of a stored segmentation (batch, 2, z, y, x), where they are one higher than their number.
 
     Returns:
-        Shape (batch, 1, z, y, x).
+        0 to 10 or `UNKNOWN`, of shape (batch, 1, z, y, x).
     """
-    return (segmentation[:, 1:2] - 1).clamp_min(0)
+    stored = segmentation[:, 1:2]
+    return torch.where(stored == UNKNOWN, UNKNOWN, (stored - 1).clamp_min(0))
+
+
+def leave_out_unknown(loss: DC_and_CE_loss) -> None:
+    """Lets nnU-Net's Dice and cross-entropy leave out voxels whose label is `UNKNOWN`; changed in place.
+
+    nnU-Net's own ignore label would be a class of the dataset, and would change where patches are sampled.
+    """
+    loss.ignore_label = loss.ce.ignore_index = UNKNOWN
 
 
 class LesionOrganLoss(nn.Module):

@@ -25,11 +25,14 @@ from lesionclick.model.encoding import Encoding
 from lesionclick.model.files import PROMPT_FILE
 from lesionclick_training.augmentation.draw_clicks import DrawClicks
 from lesionclick_training.augmentation.misalignment import PETCTMisalignment
+from lesionclick_training.augmentation.unknown_outside import UnknownOutside
+from lesionclick_training.data.nnunet_layout import UNKNOWN
 from lesionclick_training.nnunet.organ_supervision import (
     LESION_HEADS,
     LesionOrganLoss,
     add_organ_heads,
     init_lesion_bias,
+    leave_out_unknown,
     lesion_target,
 )
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
@@ -116,9 +119,13 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
         return network
 
     def _build_loss(self) -> nn.Module:
-        """nnU-Net's Dice + cross-entropy with deep supervision, its Dice with smooth 0, for lesions and for organs."""
+        """nnU-Net's Dice + cross-entropy with deep supervision, its Dice with smooth 0, for lesions and for organs.
+
+        Voxels that are unknown to one of the two tasks are left out of its loss.
+        """
         loss = super()._build_loss()
         loss.loss.dc.smooth = 0.0
+        leave_out_unknown(loss.loss)
         loss.loss = LesionOrganLoss(loss.loss, self.settings.organ_weight)
         of_both: nn.Module = loss
         return of_both
@@ -141,9 +148,10 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
     @classmethod
     def _with_clicks(cls, pipeline: ComposeTransforms) -> ComposeTransforms:
         """Draws clicks after all that changes the image, while label -1 still tells what lies outside of it."""
+        (end,) = (i for i, each in enumerate(pipeline.transforms) if isinstance(each, RemoveLabelTransform))
         if cls.encoding is not None:
-            (end,) = (i for i, each in enumerate(pipeline.transforms) if isinstance(each, RemoveLabelTransform))
             pipeline.transforms.insert(end, DrawClicks(cls.encoding, cls.custom_probability))
+        pipeline.transforms.insert(end, UnknownOutside())
         return pipeline
 
     def on_train_start(self) -> None:
@@ -161,10 +169,23 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
             partial.replace(filename)
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """nnU-Net's loss and pseudo Dice of one batch, for lesions alone."""
-        of_lesions = {**batch, "target": [lesion_target(each) for each in batch["target"]]}
-        outputs: dict[str, Any] = super().validation_step(of_lesions)
-        return outputs
+        """The loss and what nnU-Net's pseudo Dice counts in one batch, for lesions alone, without what is unknown.
+
+        Returns:
+            As nnU-Net's own, whose counts would fail at an unknown voxel: `loss`, and lesion voxels found (`tp_hard`),
+            made up (`fp_hard`) and missed (`fn_hard`).
+        """
+        targets = [lesion_target(each).to(self.device, non_blocking=True) for each in batch["target"]]
+        with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+            outputs = self.network(batch["data"].to(self.device, non_blocking=True))
+            loss = self.loss(outputs, targets)
+        predicted, true = outputs[0].argmax(1, keepdim=True) == 1, targets[0] == 1
+        known = targets[0] != UNKNOWN
+        counts = {"tp_hard": predicted & true, "fp_hard": predicted & ~true & known, "fn_hard": ~predicted & true}
+        return {
+            "loss": loss.detach().cpu().numpy(),
+            **{name: voxels.sum().reshape(1).cpu().numpy() for name, voxels in counts.items()},
+        }
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Says how to validate: nnU-Net's own sliding window knows of no clicks, the engine of `lesionclick` does."""
