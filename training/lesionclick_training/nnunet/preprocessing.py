@@ -14,6 +14,7 @@ from lesionclick.model.files import DATASET_FILE
 from lesionclick_training.data.splits import FOLDS, SPLITS_FILE, complete_splits, count_patients
 from lesionclick_training.nnunet.network_sizes import CONFIGURATION, PLANS, NetworkSize
 from lesionclick_training.nnunet.plans import write_plans
+from lesionclick_training.nnunet.unknown_labels import warn_of_unknown
 from lesionclick_training.nnunet.workspace import Workspace
 
 logger = logging.getLogger("lesionclick")
@@ -67,6 +68,7 @@ def preprocess(
             move_plans_between_datasets(plans_of, dataset, PLANS[size].plans_name)
         plans = workspace.find_plans(dataset, size)
         preprocess_dataset(dataset, plans.stem, [CONFIGURATION], [processes])
+    warn_of_unknown(preprocessed / f"{plans.stem}_{CONFIGURATION}", processes)
     return plans
 
 

@@ -16,6 +16,7 @@ from lesionclick.errors import LesionClickError
 from lesionclick.model.encoding import GaussianEncoding
 from lesionclick_training.augmentation.draw_clicks import DrawClicks
 from lesionclick_training.augmentation.misalignment import PETCTMisalignment
+from lesionclick_training.augmentation.unknown_outside import UnknownOutside
 from lesionclick_training.nnunet.organ_supervision import LESION_LOGIT, organ_target
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
@@ -65,11 +66,11 @@ def test_patches_are_sampled_around_lesions_alone(workspace: Workspace) -> None:
 
 def test_transforms_stand_in_their_order(workspace: Workspace) -> None:
     trainer = make_trainer(workspace, Variant.Gaussian1)
-    for loader, first in zip(trainer.get_dataloaders(), (PETCTMisalignment, DrawClicks), strict=True):
+    for loader, first in zip(trainer.get_dataloaders(), (PETCTMisalignment, UnknownOutside), strict=True):
         transforms = loader.data_loader.transforms.transforms
         kinds = [type(each) for each in transforms]
         assert kinds[0] is first
-        assert kinds[-3:] == [DrawClicks, RemoveLabelTransform, DownsampleSegForDSTransform]
+        assert kinds[-4:] == [UnknownOutside, DrawClicks, RemoveLabelTransform, DownsampleSegForDSTransform]
         assert kinds.count(DrawClicks) == 1
         assert transforms[-3].encoding == GaussianEncoding(1.0)
         assert transforms[-3].custom_probability == 0

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from logging.handlers import BufferingHandler
 from pathlib import Path
 
 import numpy as np
@@ -70,15 +71,14 @@ def warned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, list[st
     workspace = Workspace(tmp_path_factory.mktemp("root"))
     dataset = workspace.raw / f"Dataset{DATASET}_Tiny"
     for seed, (name, label) in enumerate(zip(CASES, LABELS, strict=True), 1):
-        images = [make_image(volume) for volume in make_volumes(seed)[:2]]
-        for image in images:
+        ct, pet = (make_image(volume) for volume in make_volumes(seed)[:2])
+        for image in (ct, pet):
             image.SetSpacing(SPACING)
-        write_case(dataset, name, *images, label)
+        write_case(dataset, name, ct, pet, label)
     write_dataset_json(dataset)
     write_splits(dataset, [SPLIT])
-    records: list[logging.LogRecord] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler = BufferingHandler(1000)
+    handler.setLevel(logging.WARNING)
     logger = logging.getLogger("lesionclick")
     logger.addHandler(handler)
     try:
@@ -86,7 +86,7 @@ def warned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, list[st
             preprocess(workspace, DATASET, NetworkSize.small, processes=1)
     finally:
         logger.removeHandler(handler)
-    return workspace, [record.getMessage() for record in records]
+    return workspace, [record.getMessage() for record in handler.buffer]
 
 
 @pytest.fixture(scope="module")
