@@ -109,7 +109,7 @@ def evaluate_dataset(
     Raises:
         CaseError: the folder was begun with other settings or cannot be written, or no case could be evaluated.
     """
-    settings = _settings(ensemble, dataset, protocol, keep_masks)
+    settings = {**describe_settings(ensemble, dataset, protocol), "keep_masks": keep_masks}
     results = open_results(out, settings, protocol.step_name, protocol.steps)
     missing = [name for name in dataset.names if not results.has_case(name)]
     failures: dict[str, str] = {}
@@ -152,8 +152,8 @@ def _evaluate(
     return scores
 
 
-def _settings(ensemble: Ensemble, dataset: Dataset, protocol: EvaluationProtocol, keep_masks: bool) -> dict[str, Any]:
-    """All that decides what is in a folder of results, as it comes back from JSON."""
+def describe_settings(ensemble: Ensemble, dataset: Dataset, protocol: EvaluationProtocol) -> dict[str, Any]:
+    """All that decides the scores in a folder of results, as it comes back from JSON."""
     engine = ensemble.engine
     return {
         "dataset": dataset.folder.resolve().name,
@@ -166,5 +166,4 @@ def _settings(ensemble: Ensemble, dataset: Dataset, protocol: EvaluationProtocol
         "steps": list(protocol.steps),
         **dataclasses.asdict(protocol.inference),
         "seed": protocol.seed,
-        "keep_masks": keep_masks,
     }

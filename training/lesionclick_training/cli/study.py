@@ -1,19 +1,29 @@
 """Commands `lesionclick-train validate` and `table`: how good networks are."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lesionclick.cli.options import DeviceOption as InferenceDeviceOption
-from lesionclick.cli.options import FieldOfViewOption, MirroringOption, NetworksOption
-from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings
+from lesionclick.cli.options import MirroringOption, NetworksOption
+from lesionclick.inference.settings import DEFAULT_SETTINGS, FieldOfView, InferenceSettings
 from lesionclick_training.cli.options import DatasetNumber, DeviceOption, RootOption, SizeOption, StemOption
 from lesionclick_training.nnunet.job import AUTOPET_STEM, Device
 from lesionclick_training.nnunet.network_sizes import NetworkSize
 from lesionclick_training.nnunet.settings import TrainingSettings
 from lesionclick_training.nnunet.workspace import Workspace
 from lesionclick_training.study.paper_rows import PAPER_ROWS
+
+FullFieldOption = Annotated[
+    FieldOfView,
+    typer.Option(
+        envvar="LESIONCLICK_FIELD_OF_VIEW",
+        help="Where networks look. The published method looks at the full field of view, so that figures compare with "
+        "the paper's only there.",
+    ),
+]
 
 ROW_NAMES = [row.name for row in PAPER_ROWS]
 
@@ -34,8 +44,8 @@ def validate_command(
         int | None,
         typer.Option(
             min=0,
-            help="Number of the fold whose network predicts its validation cases; without it all networks predict all "
-            "cases.",
+            help="Number of the fold whose network predicts its validation cases, none of which it was trained on; "
+            "without it all networks predict all cases, and it is said which of them they were trained on.",
         ),
     ] = None,
     splits: Annotated[
@@ -46,10 +56,14 @@ def validate_command(
         Path | None, typer.Option(help="Folder of official clicks; without it the folder clicks of the dataset.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="File (.csv) to write, with a line for each case and number of clicks.")
+        Path | None,
+        typer.Option(
+            help="File (.csv) to write, with a line for each case and number of clicks. A validation that was stopped "
+            "goes on from OUT.unfinished, where its cases lie until then."
+        ),
     ] = None,
     device: InferenceDeviceOption = "auto",
-    field_of_view: FieldOfViewOption = DEFAULT_SETTINGS.field_of_view,
+    field_of_view: FullFieldOption = FieldOfView.full,
     mirroring: MirroringOption = DEFAULT_SETTINGS.mirroring,
     networks: NetworksOption = DEFAULT_SETTINGS.networks,
 ) -> None:
@@ -60,17 +74,20 @@ def validate_command(
     from lesionclick.case.dataset import Dataset
     from lesionclick.evaluation.summary import Summary
     from lesionclick.inference.ensemble import Ensemble
-    from lesionclick_training.data.splits import SPLITS_FILE
-    from lesionclick_training.study.validation import read_fold, validate
+    from lesionclick.model.files import fold_folder
+    from lesionclick_training.study.seen_cases import describe_seen_cases, find_seen_cases, require_new
+    from lesionclick_training.study.validation import find_fold, validate
 
     ensemble = Ensemble.load(model, device, folds=None if fold is None else [str(fold)])
     cases = Dataset.find(dataset)
-    names = cases.names if fold is None else read_fold(splits or dataset / SPLITS_FILE, cases.names, fold)
+    names: Sequence[str] = cases.names
+    if fold is not None:
+        names = find_fold(cases, fold, splits)
+        require_new(model / fold_folder(fold), names)
     inference = InferenceSettings(field_of_view, mirroring, networks)
-    table = validate(ensemble, cases, names, clicks_folder, inference=inference)
-    if out is not None:
-        table.write(out)
+    table = validate(ensemble, cases, names, clicks_folder, inference=inference, out=out)
     typer.echo(Summary.of(table).to_markdown(), nl=False)
+    typer.echo(describe_seen_cases(find_seen_cases(ensemble.model, names), table), nl=False)
 
 
 def table_command(
@@ -93,7 +110,7 @@ def table_command(
     ] = None,
     stem: StemOption = AUTOPET_STEM,
     device: DeviceOption = Device.cuda,
-    field_of_view: FieldOfViewOption = DEFAULT_SETTINGS.field_of_view,
+    field_of_view: FullFieldOption = FieldOfView.full,
     mirroring: MirroringOption = DEFAULT_SETTINGS.mirroring,
     networks: NetworksOption = DEFAULT_SETTINGS.networks,
 ) -> None:

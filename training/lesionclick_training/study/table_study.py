@@ -1,25 +1,28 @@
 """Study for the paper's table: trains and validates its rows with one budget, and goes on where it stopped.
 
-Each row starts from the same network without clicks, as the paper's start from the same pretrained one.
+Each row starts from the same network without clicks, as the paper's start from the same pretrained one. No network is
+validated on a case that it, or the network it started from, was trained on.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lesionclick.case.dataset import Dataset
 from lesionclick.evaluation.table import Table
 from lesionclick.inference.ensemble import Ensemble
-from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings
+from lesionclick.inference.settings import FieldOfView, InferenceSettings
 from lesionclick.model.files import CHECKPOINT_FILE, fold_folder
-from lesionclick_training.data.splits import SPLITS_FILE
 from lesionclick_training.nnunet.job import AUTOPET_STEM, Device, TrainingJob
 from lesionclick_training.nnunet.network_sizes import NetworkSize
 from lesionclick_training.nnunet.settings import TrainingSettings
 from lesionclick_training.nnunet.training import train_network
+from lesionclick_training.nnunet.training_cases import read_current_splits
 from lesionclick_training.nnunet.workspace import Workspace
+from lesionclick_training.study.larger_dataset import require_larger
 from lesionclick_training.study.paper_rows import PAPER_ROWS, PaperRow
-from lesionclick_training.study.validation import read_fold, validate
+from lesionclick_training.study.seen_cases import require_new
+from lesionclick_training.study.validation import find_fold, validate
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class TableStudy:
         folds: numbers of the folds of the cross-validation.
         device: where to train and to validate.
         training: how networks are trained.
-        inference: how networks look at a case in validation.
+        inference: how networks look at a case in validation; as the published method, at the full field of view.
     """
 
     workspace: Workspace
@@ -48,7 +51,7 @@ class TableStudy:
     folds: tuple[int, ...] = (0,)
     device: Device = Device.cuda
     training: TrainingSettings = field(default_factory=TrainingSettings)
-    inference: InferenceSettings = DEFAULT_SETTINGS
+    inference: InferenceSettings = field(default_factory=lambda: InferenceSettings(FieldOfView.full))
 
     def run(self, names: Collection[str]) -> dict[str, list[Table]]:
         """Trains and validates rows of the table.
@@ -62,15 +65,18 @@ class TableStudy:
             The validations, one a fold, of every row that has some, rows of earlier runs included.
 
         Raises:
+            CaseError: the splits of a dataset are missing or stale, or a row would be trained on what it is validated
+                on; no row is trained then.
             CaseError, ModelError: see `train_network` and `validate`.
         """
+        self._require_new_cases([row for row in PAPER_ROWS if row.name in names])
         found: dict[str, list[Table]] = {}
         for row in PAPER_ROWS:
             tables = []
             for fold in self.folds:
                 scores = self.workspace.results / f"{row.variant}_{self._training_dataset(row)}_fold_{fold}.csv"
                 if not scores.exists() and row.name in names:
-                    self._validate(self._train(row, fold), fold).write(scores)
+                    self._validate(self._train(row, fold), fold, scores)
                 if scores.exists():
                     tables.append(Table.read(scores))
             if tables:
@@ -86,6 +92,22 @@ class TableStudy:
             f"{training.optimizer} with an initial learning rate of {training.initial_lr}, {folds}."
         )
 
+    def _require_new_cases(self, rows: Sequence[PaperRow]) -> None:
+        """Raises CaseError where rows would be trained on cases that they are validated on."""
+        if not rows:
+            return
+        smaller = read_current_splits(self.workspace, self.dataset, self.size)
+        larger = self.more_data if any(row.more_data for row in rows) else self.dataset
+        require_larger(
+            smaller,
+            read_current_splits(self.workspace, larger, self.size),
+            self.folds,
+            self.workspace.find_preprocessed(self.dataset),
+            self.workspace.find_preprocessed(larger),
+        )
+        for fold in self.folds:
+            require_new(self.start.parent, smaller[fold]["val"])
+
     def _training_dataset(self, row: PaperRow) -> int:
         return self.more_data if row.more_data else self.dataset
 
@@ -98,9 +120,10 @@ class TableStudy:
         job = TrainingJob(number, str(fold), row.variant, self.size, self.device, self.start, self.stem)
         return train_network(self.workspace, job, self.training)
 
-    def _validate(self, model: Path, fold: int) -> Table:
-        """Scores of a fold's network on the cases that the dataset without more data keeps for that fold."""
+    def _validate(self, model: Path, fold: int, scores: Path) -> None:
+        """Writes scores of a fold's network on the cases that the dataset without more data keeps for that fold."""
         cases = Dataset.find(self.workspace.find_raw(self.dataset))
-        splits = self.workspace.find_preprocessed(self.dataset) / SPLITS_FILE
+        names = find_fold(cases, fold)
+        require_new(model / fold_folder(fold), names)
         ensemble = Ensemble.load(model, self.device, folds=[str(fold)])
-        return validate(ensemble, cases, read_fold(splits, cases.names, fold), inference=self.inference)
+        validate(ensemble, cases, names, inference=self.inference, out=scores)

@@ -5,6 +5,7 @@ import pytest
 import SimpleITK as sitk
 from helpers_command import run_command
 
+from lesionclick.errors import CaseError
 from lesionclick.evaluation.table import Table
 from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring, Networks
 from lesionclick.testing import make_plans, write_model
@@ -14,6 +15,7 @@ from lesionclick_training.nnunet.job import Device
 from lesionclick_training.nnunet.network_sizes import NetworkSize
 from lesionclick_training.nnunet.settings import TrainingSettings
 from lesionclick_training.nnunet.workspace import Workspace
+from lesionclick_training.study import validation
 from lesionclick_training.study.paper_rows import PAPER_ROWS
 from lesionclick_training.study.table_study import TableStudy
 
@@ -51,6 +53,47 @@ def test_validate_takes_one_folds_network_and_cases(
     assert "4 tiles, 2 networks\n" in errors
 
 
+def test_validate_says_what_its_networks_were_trained_on(
+    capsys: pytest.CaptureFixture[str], dataset: Path, model: Path
+) -> None:
+    arguments = ("validate", model, "--dataset", dataset, "--device", "cpu")
+    _, out, _ = run_command(capsys, *arguments)
+    assert "It is not known what fold_0 was trained on: there is no fold_0/training_cases.json" in out
+    (model / "fold_0" / "training_cases.json").write_text('{"training_cases": ["a", "of another dataset"]}')
+    (model / "fold_1" / "training_cases.json").write_text('{"training_cases": []}')
+    _, out, _ = run_command(capsys, *arguments)
+    assert (
+        "- fold_0 was trained on 1 of these 2 cases, which fold_0/training_cases.json names: their figures say nothing "
+        "of new patients.\n\n# Cases that no network is known to be trained on\n\n## all: 1 cases\n"
+    ) in out
+    assert "fold_1" not in out
+
+    code, out, _ = run_command(capsys, *arguments, "--fold", 0)  # validated on b
+    assert (code, "new patients" in out) == (0, False)
+    (model / "fold_0" / "training_cases.json").write_text('{"training_cases": ["b"]}')
+    code, _, errors = run_command(capsys, *arguments, "--fold", 0)
+    assert code == 2
+    assert (
+        "fold_0/training_cases.json: the network was trained on 1 of the 1 cases that it is to be validated" in errors
+    )
+
+
+def test_validate_looks_at_the_full_field_of_view(
+    capsys: pytest.CaptureFixture[str], dataset: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def remember(*_: object, inference: InferenceSettings, **__: object) -> Table:
+        asked.append(inference.field_of_view)
+        raise CaseError("enough")
+
+    monkeypatch.setattr(validation, "validate", remember)
+    arguments = ("validate", model, "--dataset", dataset, "--device", "cpu")
+    assert run_command(capsys, *arguments)[0] == 2
+    assert run_command(capsys, *arguments, "--field-of-view", "body")[0] == 2
+    assert asked == [FieldOfView.full, FieldOfView.body]
+
+
 def test_validate_refuses_what_it_cannot_do(capsys: pytest.CaptureFixture[str], dataset: Path, model: Path) -> None:
     assert run_command(capsys, "validate", model)[0] == 2
     code, _, errors = run_command(capsys, "validate", model, "--dataset", dataset, "--fold", 2)
@@ -73,7 +116,7 @@ def test_table_runs_the_rows_asked_for(
     monkeypatch.setenv("LESIONCLICK_EPOCHS", "8")
     out = tmp_path / "table.md"
     options = ("--start", "start.pth", "--root", tmp_path, "--plan", "small", "--device", "cpu", "--out", out)
-    inference = ("--mirroring", "adaptive", "--networks", "all", "--field-of-view", "full")
+    inference = ("--mirroring", "adaptive", "--networks", "all")
     code, printed, _ = run_command(capsys, "table", 901, 902, *options, *inference, "--folds", "0-2", "--row", "EDT 2")
     assert (code, printed) == (0, f"{out}\n")
     study = TableStudy(

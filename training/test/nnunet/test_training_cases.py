@@ -135,6 +135,7 @@ def test_a_damaged_record_is_an_error(tmp_path: Path) -> None:
 # ---- preprocessing
 
 
+@pytest.mark.slow
 def test_preprocessing_splits_by_patient_where_nobody_has(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     workspace = Workspace(tmp_path)
     dataset = workspace.raw / f"Dataset{DATASET}_Tiny"

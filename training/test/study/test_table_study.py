@@ -1,11 +1,16 @@
 """The paper's table, trained and validated row by row on tiny networks."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers_training import DATASET, SHORT, make_job, make_workspace, tiny_environment
+from helpers_training import CASES, DATASET, SHORT, make_job, make_workspace, tiny_environment, write_tiny_dataset
 
+from lesionclick.errors import CaseError
+from lesionclick.inference.settings import FieldOfView, InferenceSettings
+from lesionclick_training.data.splits import write_splits
 from lesionclick_training.nnunet.job import Device
 from lesionclick_training.nnunet.network_sizes import NetworkSize
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
@@ -24,7 +29,7 @@ def tiny() -> Iterator[None]:
 @pytest.mark.slow
 def test_the_table_goes_on_row_by_row(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
-    start = train_network(workspace, make_job(Variant.NoClicks, fold="all"), SHORT) / "fold_all/checkpoint_final.pth"
+    start = train_network(workspace, make_job(Variant.NoClicks, fold=0), SHORT) / "fold_0/checkpoint_final.pth"
     table = Workspace(tmp_path, results_name="table")
     shortest = TrainingSettings(1, 1, 1)
     study = TableStudy(table, DATASET, DATASET, start, size=NetworkSize.small, device=Device.cpu, training=shortest)
@@ -40,6 +45,41 @@ def test_the_table_goes_on_row_by_row(tmp_path: Path) -> None:
     trained = sorted(path.parent.parent.name.split("__")[0] for path in networks)
     assert trained == ["LesionClickTrainer_EDT2", "LesionClickTrainer_NoClicks"]
     assert list(study.run([])) == list(both)
+
+
+def make_study(workspace: Workspace, more_data: int = DATASET, start: Path = Path("start.pth")) -> TableStudy:
+    return TableStudy(workspace, DATASET, more_data, start, size=NetworkSize.small, device=Device.cpu)
+
+
+def write_larger_dataset(workspace: Workspace) -> None:
+    """A dataset 902 with the cases of the tiny one and another, all but that on the training side of its fold."""
+    for source in (workspace.find_raw(DATASET), workspace.find_preprocessed(DATASET)):
+        larger = source.parent / "Dataset902_Larger"
+        shutil.copytree(source, larger)
+        write_splits(larger, [{"train": CASES, "val": ["other"]}])
+    write_tiny_dataset(workspace.find_raw(902), ["other"], 7)
+    (larger / "TinyPlans_3d_fullres" / "other.pkl").touch()
+
+
+@pytest.mark.slow
+def test_no_row_is_trained_on_what_it_is_validated_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = make_workspace(tmp_path)
+    monkeypatch.setattr("lesionclick_training.study.table_study.train_network", lambda *_: pytest.fail("trained"))
+    write_larger_dataset(workspace)
+    with pytest.raises(CaseError, match=r"902_Larger/splits_final\.json: fold 0 trains on the case case_3, which"):
+        make_study(workspace, 902).run(["EDT 2", "EDT 2, more data"])
+
+    (tmp_path / "training_cases.json").write_text(json.dumps({"training_cases": CASES}))
+    with pytest.raises(CaseError, match="the network was trained on 1 of the 1 cases that it is to be validated on"):
+        make_study(workspace, start=tmp_path / "start.pth").run(["EDT 2"])
+
+    write_splits(workspace.find_raw(DATASET), [{"train": CASES[1:], "val": CASES[:1]}])
+    with pytest.raises(CaseError, match="holds other splits than"):
+        make_study(workspace).run(["EDT 2"])
+
+
+def test_validation_is_at_the_full_field_of_view() -> None:
+    assert TableStudy(Workspace(Path()), 901, 902, Path("start.pth")).inference == InferenceSettings(FieldOfView.full)
 
 
 def test_the_budget_is_said_in_a_sentence() -> None:

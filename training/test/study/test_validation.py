@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 from lesionclick.case.clicks import Click, write_clicks
-from lesionclick.case.dataset import Dataset
+from lesionclick.case.dataset import Dataset, LabelledCase
 from lesionclick.errors import CaseError
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.inference.settings import InferenceSettings
@@ -14,7 +14,7 @@ from lesionclick.simulation.readers import first_clicks
 from lesionclick.testing import make_plans, write_model
 from lesionclick_training.data.nnunet_layout import stack_label, write_case
 from lesionclick_training.data.splits import write_splits
-from lesionclick_training.study.validation import read_fold, validate
+from lesionclick_training.study.validation import find_fold, validate
 
 SHAPE = (18, 20, 22)
 
@@ -68,8 +68,52 @@ def test_rows_hold_what_the_engine_predicts_at_each_step(folder: Path, ensemble:
     assert table.rows[0].dice != table.rows[1].dice
 
 
+def test_a_validation_that_was_killed_goes_on_with_the_next_case(
+    folder: Path, ensemble: Ensemble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, names = Dataset.find(folder), ["b", "a"]
+    whole, out = tmp_path / "whole.csv", tmp_path / "killed.csv"
+    table = validate(ensemble, dataset, names, inference=InferenceSettings(), steps=(0, 2), out=whole)
+    assert table.cases == ("b", "a")
+    read: list[str] = []
+
+    def read_until_killed(self: Dataset, name: str, clicks_folder: Path | None = None) -> LabelledCase:
+        read.append(name)
+        if read == ["b", "a"]:
+            raise KeyboardInterrupt
+        return read_case(self, name, clicks_folder)
+
+    read_case = Dataset.read
+    monkeypatch.setattr(Dataset, "read", read_until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        validate(ensemble, dataset, names, inference=InferenceSettings(), steps=(0, 2), out=out)
+    assert not out.exists()
+    with pytest.raises(CaseError, match="begun with another 'steps'"):
+        validate(ensemble, dataset, names, inference=InferenceSettings(), steps=(0, 1), out=out)
+    with pytest.raises(CaseError, match="begun with another 'clicks'"):
+        validate(ensemble, dataset, names, folder, inference=InferenceSettings(), steps=(0, 2), out=out)
+    validate(ensemble, dataset, names, inference=InferenceSettings(), steps=(0, 2), out=out)
+    assert read == ["b", "a", "a"]
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Dataset900_Test", "killed.csv", "whole.csv"]
+
+
 def test_a_fold_has_its_own_cases(folder: Path) -> None:
     write_splits(folder, [{"train": ["a"], "val": ["b"]}])
-    assert read_fold(folder / "splits_final.json", ["a", "b"], 0) == ["b"]
+    assert find_fold(Dataset.find(folder), 0) == ["b"]
     with pytest.raises(CaseError, match="has no fold 1, it has 1"):
-        read_fold(folder / "splits_final.json", ["a", "b"], 1)
+        find_fold(Dataset.find(folder), 1)
+
+
+def test_splits_other_than_those_of_training_are_refused(folder: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw" / folder.name
+    raw.parent.mkdir()
+    folder.rename(raw)
+    preprocessed = tmp_path / "preprocessed" / folder.name
+    write_splits(raw, [{"train": ["a"], "val": ["b"]}])
+    write_splits(preprocessed, [{"train": ["b"], "val": ["a"]}])
+    with pytest.raises(CaseError, match=r"preprocessed/.* holds other splits than .*raw/.*, expected the same"):
+        find_fold(Dataset.find(raw), 0)
+    assert find_fold(Dataset.find(raw), 0, preprocessed / "splits_final.json") == ["a"]  # asked for by name
+    write_splits(preprocessed, [{"train": ["a"], "val": ["b"]}])
+    assert find_fold(Dataset.find(raw), 0) == ["b"]
