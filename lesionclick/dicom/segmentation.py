@@ -1,8 +1,9 @@
-"""Segmentation objects (DICOM SEG): the segments that are lesions, brought to the PET's grid."""
+"""Segmentation objects (DICOM SEG): segments chosen by their labels and brought to the PET's grid."""
 
 import fnmatch
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import highdicom
@@ -17,38 +18,76 @@ from lesionclick.dicom.volume import SeriesVolume, image_from_volume, require_fr
 from lesionclick.errors import CaseError
 
 
-def choose_segments(study: Path, paths: Sequence[Path], patterns: Sequence[str]) -> dict[Path, list[int]]:
-    """Which segments are lesions: those whose label fits a pattern, or the only one there is.
+@dataclass(frozen=True)
+class SegmentChoice:
+    """Segments of a study by what they mean: file -> numbers of its segments.
+
+    Attributes:
+        lesions: those that are lesions; may be empty where the study is without.
+        annotated: those that tell where a reader looked for lesions; empty for everywhere.
+    """
+
+    lesions: Mapping[Path, Sequence[int]]
+    annotated: Mapping[Path, Sequence[int]]
+
+
+def choose_segments(
+    study: Path,
+    paths: Sequence[Path],
+    lesions: Sequence[str] = (),
+    annotated: Sequence[str] = (),
+    without_lesions: bool = False,
+) -> SegmentChoice:
+    """Which segments are lesions, and which tell where somebody looked for them.
 
     Args:
         study: the folder, for messages.
         paths: its DICOM SEG files.
-        patterns: labels of segments, * and ? allowed, case matters; may be empty where there is one segment in all.
-
-    Returns:
-        File -> numbers of its segments.
+        lesions: labels of segments, * and ? allowed, case matters; may be empty where a single segment is left.
+        annotated: those of the region that was looked through, organs mostly, likewise; empty for everywhere.
+        without_lesions: says that no segment is a lesion, so that all have to belong to the region.
 
     Raises:
-        CaseError: there is no segmentation, a pattern fits none, or there are several segments and no pattern.
+        CaseError: there is no segmentation, a pattern fits none, a segment is of both kinds, a segment is left over
+            in a study without lesions, or there are several segments and no pattern.
     """
-    labels = {(path, number): label for path in paths for number, label in _segment_labels(path).items()}
+    labels = {(path, number): label for path in paths for number, label in segment_labels(path).items()}
     listed = ", ".join(sorted(set(labels.values())))
-    if not labels:
+    if not labels and not (without_lesions and not annotated):
         raise CaseError(f"{study}: holds no DICOM SEG, expected one unless the study is declared free of lesions")
-    if not patterns and len(labels) > 1:
-        raise CaseError(f"{study}: holds {len(labels)} segments ({listed}), name those that are lesions")
-    for pattern in patterns:
+    for pattern in (*lesions, *annotated):
         if not any(fnmatch.fnmatchcase(label, pattern) for label in labels.values()):
             raise CaseError(f"{study}: no segment is called {pattern!r}, there are {listed}")
-    chosen: dict[Path, list[int]] = defaultdict(list)
-    for (path, number), label in labels.items():
-        if not patterns or any(fnmatch.fnmatchcase(label, pattern) for pattern in patterns):
-            chosen[path].append(number)
-    return dict(chosen)
+    region = {key for key, label in labels.items() if _fits(label, annotated)}
+    rest = labels.keys() - region
+    if without_lesions and (lesions or rest):
+        names = ", ".join(sorted({labels[key] for key in rest}) or lesions)
+        raise CaseError(f"{study}: is said to be without lesions and has a segment for them ({names})")
+    chosen = {key for key, label in labels.items() if _fits(label, lesions)} if lesions else rest
+    for path, number in sorted(chosen & region):
+        raise CaseError(f"{path}: the segment {labels[path, number]!r} is named both as lesion and as annotated region")
+    if not lesions and not without_lesions and len(rest) != 1:
+        raise CaseError(f"{study}: holds {len(labels)} segments ({listed}), name those that are lesions")
+    return SegmentChoice(_by_file(chosen), _by_file(region))
 
 
-def _segment_labels(path: Path) -> dict[int, str]:
-    """SegmentNumber -> SegmentLabel."""
+def _fits(label: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(label, pattern) for pattern in patterns)
+
+
+def _by_file(segments: Collection[tuple[Path, int]]) -> dict[Path, list[int]]:
+    numbers: dict[Path, list[int]] = defaultdict(list)
+    for path, number in sorted(segments):
+        numbers[path].append(number)
+    return dict(numbers)
+
+
+def segment_labels(path: Path) -> dict[int, str]:
+    """SegmentNumber -> SegmentLabel of a DICOM SEG file.
+
+    Raises:
+        CaseError: the file is none.
+    """
     header = pydicom.dcmread(path, stop_before_pixels=True)
     try:
         return {int(segment.SegmentNumber): str(segment.SegmentLabel) for segment in header.SegmentSequence}
@@ -56,12 +95,12 @@ def _segment_labels(path: Path) -> dict[int, str]:
         raise CaseError(f"{path}: is not a DICOM SEG that can be read: {error}") from error
 
 
-def read_lesions(segments: Mapping[Path, Sequence[int]], pet: SeriesVolume, ct: SeriesVolume) -> np.ndarray:
+def read_segments(segments: Mapping[Path, Sequence[int]], pet: SeriesVolume, ct: SeriesVolume) -> np.ndarray:
     """Segments of DICOM SEG files, united, on the PET's grid (nearest neighbor).
 
     Args:
-        segments: file -> numbers of its segments.
-        pet: on whose grid the lesions are to lie, and in whose frame of reference they have to.
+        segments: file -> numbers of its segments; may be empty.
+        pet: on whose grid the segments are to lie, and in whose frame of reference they have to.
         ct: of the same study; a segmentation may have been drawn on it.
 
     Returns:
@@ -70,7 +109,7 @@ def read_lesions(segments: Mapping[Path, Sequence[int]], pet: SeriesVolume, ct: 
     Raises:
         CaseError: a file is not a segmentation of this study, has no even grid, or leaves nothing on the PET's grid.
     """
-    lesions = np.zeros(pet.image.GetSize()[::-1], dtype=np.uint8)
+    union = np.zeros(pet.image.GetSize()[::-1], dtype=np.uint8)
     for path, numbers in segments.items():
         header = pydicom.dcmread(path)
         require_frame_of_reference(header, pet)
@@ -78,8 +117,8 @@ def read_lesions(segments: Mapping[Path, Sequence[int]], pet: SeriesVolume, ct: 
         part = resample_label(_read_segments(header, numbers), pet.image)
         if not part.any():
             raise CaseError(f"{path}: its chosen segments leave no voxel on the PET's grid")
-        lesions |= part
-    return lesions
+        union |= part
+    return union
 
 
 def _complete_slice_spacing(header: Dataset, volumes: Sequence[SeriesVolume]) -> None:

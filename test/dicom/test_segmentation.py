@@ -17,7 +17,7 @@ from helpers_dicom import (
     SyntheticStudy,
 )
 
-from lesionclick.dicom.segmentation import choose_segments, read_lesions
+from lesionclick.dicom.segmentation import choose_segments, read_segments
 from lesionclick.dicom.series import choose_series, find_series
 from lesionclick.dicom.suv import read_suv
 from lesionclick.dicom.volume import SeriesVolume, read_ct
@@ -55,9 +55,9 @@ def test_segment_on_the_pet_grid_lands_voxel_by_voxel(
     lesion[1, 2, 3] = lesion[1, 2, 4] = lesion[4, 5, 0] = 1  # slices 0, 2 and 3 have no frame
     path = tmp_path / "seg.dcm"
     study.write_segmentation(path, {"Lesion": lesion}, study.pet)
-    chosen = choose_segments(tmp_path, [path], [])
+    chosen = choose_segments(tmp_path, [path]).lesions
     assert chosen == {path: [1]}
-    lesions = read_lesions(chosen, *volumes)
+    lesions = read_segments(chosen, *volumes)
     assert lesions.dtype == np.uint8
     assert np.array_equal(lesions, lesion)
 
@@ -78,7 +78,7 @@ def test_segment_on_the_ct_grid_goes_to_the_nearest_pet_voxels(
         stored.save_as(path)
     expected = lesion[nearest_ct_voxels()]
     assert expected.sum() > 1
-    assert np.array_equal(read_lesions({path: [1]}, *volumes), expected)
+    assert np.array_equal(read_segments({path: [1]}, *volumes), expected)
 
 
 def test_segment_without_spacing_has_to_refer_to_a_series_of_the_study(
@@ -92,7 +92,7 @@ def test_segment_without_spacing_has_to_refer_to_a_series_of_the_study(
     stored.ReferencedSeriesSequence[0].SeriesInstanceUID = "1.2.3"
     stored.save_as(path)
     with pytest.raises(CaseError, match=r"seg\.dcm: SpacingBetweenSlices \(0018,0088\) is missing and it does not"):
-        read_lesions({path: [1]}, *volumes)
+        read_segments({path: [1]}, *volumes)
 
 
 def test_of_several_segments_those_are_taken_whose_label_fits(
@@ -106,9 +106,39 @@ def test_of_several_segments_those_are_taken_whose_label_fits(
         choose_segments(tmp_path, [path], [])
     with pytest.raises(CaseError, match="no segment is called 'Tumor', there are Lesion 1, Lesion 2, Liver"):
         choose_segments(tmp_path, [path], ["Tumor", "Lesion *"])
-    chosen = choose_segments(tmp_path, [path], ["Lesion *"])
+    chosen = choose_segments(tmp_path, [path], ["Lesion *"]).lesions
     assert chosen == {path: [1, 3]}
-    assert np.array_equal(read_lesions(chosen, *volumes), first | second)
+    assert np.array_equal(read_segments(chosen, *volumes), first | second)
+
+
+def test_segments_tell_where_somebody_looked_for_lesions(study: SyntheticStudy, tmp_path: Path) -> None:
+    masks = {label: np.ones(PET_SHAPE, dtype=np.uint8) for label in ("Lung", "FDG-Avid Tumor", "Pleura")}
+    path = tmp_path / "seg.dcm"
+    study.write_segmentation(path, masks, study.pet)
+    chosen = choose_segments(tmp_path, [path], ["*Tumor"], ["Lung", "Pleura"])
+    assert (chosen.lesions, chosen.annotated) == ({path: [2]}, {path: [1, 3]})
+    assert choose_segments(tmp_path, [path], [], ["Lung", "Pleura"]) == chosen  # the only one that is left
+    assert choose_segments(tmp_path, [path], ["*Tumor"]).annotated == {}
+    with pytest.raises(CaseError, match="name those that are lesions"):
+        choose_segments(tmp_path, [path], [], ["Lung"])
+    with pytest.raises(
+        CaseError, match=r"seg\.dcm: the segment 'Lung' is named both as lesion and as annotated region"
+    ):
+        choose_segments(tmp_path, [path], ["FDG*", "L*"], ["Lung"])
+    with pytest.raises(CaseError, match="no segment is called 'Heart', there are FDG-Avid Tumor, Lung, Pleura"):
+        choose_segments(tmp_path, [path], ["FDG*"], ["Heart"])
+
+
+def test_a_study_without_lesions_may_have_a_region(study: SyntheticStudy, tmp_path: Path) -> None:
+    path = tmp_path / "seg.dcm"
+    study.write_segmentation(path, {"Lung": np.ones(PET_SHAPE, dtype=np.uint8)}, study.pet)
+    chosen = choose_segments(tmp_path, [path], [], ["Lung"], without_lesions=True)
+    assert (chosen.lesions, chosen.annotated) == ({}, {path: [1]})
+    assert choose_segments(tmp_path, [], without_lesions=True).annotated == {}
+    with pytest.raises(CaseError, match=r"is said to be without lesions and has a segment for them \(Lung\)"):
+        choose_segments(tmp_path, [path], without_lesions=True)
+    with pytest.raises(CaseError, match="holds no DICOM SEG"):
+        choose_segments(tmp_path, [], [], ["Lung"], without_lesions=True)
 
 
 def test_segments_of_several_files_are_united(
@@ -119,8 +149,8 @@ def test_segments_of_several_files_are_united(
     paths = [tmp_path / "a.dcm", tmp_path / "b.dcm"]
     for path, lesion in zip(paths, (first, second), strict=True):
         study.write_segmentation(path, {"Lesion": lesion}, study.pet)
-    chosen = choose_segments(tmp_path, paths, ["Lesion"])
-    assert np.array_equal(read_lesions(chosen, *volumes), first | second)
+    chosen = choose_segments(tmp_path, paths, ["Lesion"]).lesions
+    assert np.array_equal(read_segments(chosen, *volumes), first | second)
 
 
 def test_no_segmentation_at_all_is_refused(tmp_path: Path) -> None:
@@ -146,9 +176,9 @@ def test_a_segmentation_has_to_belong_to_the_study(
     path = tmp_path / "seg.dcm"
     study.write_segmentation(path, {"Lesion": lesion}, study.ct)
     with pytest.raises(CaseError, match=r"seg\.dcm: its chosen segments leave no voxel on the PET's grid"):
-        read_lesions({path: [1]}, *volumes)
+        read_segments({path: [1]}, *volumes)
     stored = pydicom.dcmread(path)
     stored.FrameOfReferenceUID = "1.2.3"
     stored.save_as(path)
     with pytest.raises(CaseError, match=r"seg\.dcm: FrameOfReferenceUID \(0020,0052\) is 1\.2\.3, not the PET's"):
-        read_lesions({path: [1]}, *volumes)
+        read_segments({path: [1]}, *volumes)

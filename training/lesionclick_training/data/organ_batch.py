@@ -24,6 +24,31 @@ class OrganBatch:
     skipped: tuple[str, ...]
     failed: tuple[str, ...]
 
+    def require_success(self, source: Path) -> None:
+        """Raises CaseError with the names of the cases that failed, if any did."""
+        if self.failed:
+            count = len(self.written) + len(self.skipped) + len(self.failed)
+            raise CaseError(
+                f"{source}: {len(self.failed)} of {count} cases have no label, see above: {', '.join(self.failed)}"
+            )
+
+
+def label_file(ct: Path, out: Path, total: Path, head_glands: Path | None = None, version: int | None = None) -> None:
+    """Makes the organ label of one CT.
+
+    Args:
+        ct: on whose grid it is wanted.
+        out: the file to write, .nii.gz.
+        total: output of the task "total" (`organs.label_organs`).
+        head_glands: output of the task "head_glands_cavities".
+        version: of TotalSegmentator's numbers, 1 or 2; None tells it from the output.
+
+    Raises:
+        CaseError: something is missing, does not fit, or cannot be written.
+    """
+    reference = read_image(ct)
+    write_organs(out, label_organs(reference, total, head_glands, version), reference)
+
 
 def label_folder(
     cts: Path, out: Path, total: Path, head_glands: Path | None = None, version: int | None = None
@@ -54,10 +79,8 @@ def label_folder(
                 skipped.append(name)
             else:
                 try:
-                    reference = read_image(ct)
                     glands = None if head_glands is None else _output_of(head_glands, name)
-                    label = label_organs(reference, _output_of(total, name), glands, version)
-                    write_organs(target, label, reference)
+                    label_file(ct, target, _output_of(total, name), glands, version)
                     written.append(name)
                 except CaseError as error:
                     logger.error("%s: %s", name, error)

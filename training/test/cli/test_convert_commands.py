@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from helpers_command import run_command
 from helpers_data import (
+    SHAPE,
     file_names,
     make_image,
     read_stored,
@@ -19,7 +21,8 @@ from helpers_dicom import PET_SHAPE, PET_SPACING, SyntheticStudy
 from typer.testing import CliRunner
 
 from lesionclick.errors import CaseError
-from lesionclick_training.cli.convert import convert_app
+from lesionclick_training.cli.convert import Source, convert_app
+from lesionclick_training.data.organs import OrganSource
 
 
 def run(*arguments: object) -> str:
@@ -46,8 +49,8 @@ def test_commands(tmp_path: Path) -> None:
     )
     organs = tmp_path / "label" / "organs.nii.gz"
     assert str(organs) in run("organs", ct, organs, "--total", masks)
-    assert set(np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(organs))))) == {0, 3}
-    run("dicom", folder, dataset, "--segment", "Lesion*", "--name", "lung-7")
+    assert set(np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(organs))))) == {3, 11}  # glands may be anywhere
+    run("dicom", folder, dataset, "--segment", "Lesion*", "--annotated-segment", "Liver", "--name", "lung-7")
 
     assert len(file_names(dataset / "labelsTr")) == 9
     assert len(file_names(dataset / "imagesTr")) == 18
@@ -55,6 +58,31 @@ def test_commands(tmp_path: Path) -> None:
     for fold in json.loads((dataset / "splits_final.json").read_text()):
         assert {"lung-7", "deep-psma_0012_fdg"} < set(fold["train"])
         assert len(fold["val"]) == 2
+
+
+def test_commands_for_whole_folders_name_what_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = SyntheticStudy()
+    study.write(tmp_path / "studies" / "a")
+    table = tmp_path / "studies" / "table.csv"
+    table.write_text("study,without_lesions\na,yes\nb,yes\n")
+    dataset = tmp_path / "Dataset400_All"
+    code, out, err = run_command(capsys, "convert", "dicom-batch", table, dataset)
+    assert (code, out) == (2, f"{dataset}: 1 cases added, 0 were there\n")
+    assert f"row 3: {table.parent / 'b'}: the folder is missing" in err
+    assert f"{table}: 1 of 2 rows gave no case, see above: row 3" in err.splitlines()[-1]
+
+    for name in ("a", "b"):
+        write_image(make_image(np.zeros(SHAPE, np.float32)), tmp_path / "imagesTr" / f"{name}_0000.nii.gz")
+    write_image(make_image(np.full(SHAPE, 5, np.uint8)), tmp_path / "total" / "a.nii.gz")
+    arguments = (tmp_path / "imagesTr", tmp_path / "organs", "--total", tmp_path / "total")
+    code, out, err = run_command(capsys, "convert", "organs", *arguments, "--version", "1")
+    assert (code, out) == (2, f"{tmp_path / 'organs'}: 1 labels written, 0 were there\n")
+    assert f"b: {tmp_path / 'total' / 'b.nii.gz'}: the file is missing" in err
+    assert "1 of 2 cases have no label, see above: b" in err.splitlines()[-1]
+
+
+def test_organ_sources_are_those_of_the_data() -> None:
+    assert list(Source) == list(OrganSource)
 
 
 def test_commands_let_errors_through(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
-from helpers_data import read_stored
+from helpers_data import read_stored, write_release
 from helpers_dicom import (
     CT_ORIGIN,
     CT_SHAPE,
@@ -22,7 +24,9 @@ from lesionclick.case.geometry import Geometry
 from lesionclick.dicom.series import choose_series, find_series
 from lesionclick.dicom.suv import read_suv
 from lesionclick.errors import CaseError
-from lesionclick_training.data.dicom import convert_dicom
+from lesionclick_training.data.autopet import convert_autopet
+from lesionclick_training.data.dicom import DicomStudy, convert_dicom
+from lesionclick_training.data.nnunet_layout import UNKNOWN
 from lesionclick_training.data.organs import write_organs
 
 
@@ -34,7 +38,7 @@ def study() -> SyntheticStudy:
 def convert(study: SyntheticStudy, folder: Path, **options: Any) -> tuple[np.ndarray, np.ndarray]:
     """Images (CT, PET) and label (lesion, organ) of a case as nnU-Net reads them."""
     dataset = folder / "Dataset301_Lung"
-    name = convert_dicom(study.write(folder / "patient 7"), dataset, **options)
+    name = convert_dicom(DicomStudy(study.write(folder / "patient 7"), **options), dataset)
     assert name == "patient 7"
     return read_stored(dataset, name)
 
@@ -43,7 +47,8 @@ def test_pet_becomes_suv_on_its_own_grid(study: SyntheticStudy, tmp_path: Path) 
     images, label = convert(study, tmp_path, without_lesions=True)
     pet = read_suv(choose_series(tmp_path, find_series(tmp_path / "patient 7"), "PT"))
     assert np.array_equal(images[1], sitk.GetArrayFromImage(pet.image))
-    assert not label.any()
+    assert not label[0].any()
+    assert (label[1] == UNKNOWN).all()
     stored = sitk.ReadImage(str(tmp_path / "Dataset301_Lung/imagesTr/patient 7_0001.nii.gz"))
     assert Geometry.of(stored).size == PET_SHAPE[::-1]
     assert np.allclose(stored.GetSpacing(), PET_SPACING)
@@ -84,10 +89,71 @@ def write_with_lesion(study: SyntheticStudy, folder: Path) -> np.ndarray:
 
 def test_chosen_segments_become_the_lesion_channel(study: SyntheticStudy, tmp_path: Path) -> None:
     lesion = write_with_lesion(study, tmp_path / "patient 7")
-    convert_dicom(tmp_path / "patient 7", tmp_path / "Dataset301_Lung", segments=["Lesion *"])
+    convert_dicom(DicomStudy(tmp_path / "patient 7", segments=("Lesion *",)), tmp_path / "Dataset301_Lung")
     _, label = read_stored(tmp_path / "Dataset301_Lung", "patient 7")
     assert np.array_equal(label[0], lesion)
-    assert not label[1].any()
+
+
+def test_outside_of_the_annotated_region_lesions_are_unknown(study: SyntheticStudy, tmp_path: Path) -> None:
+    lung, tumor, far = (np.zeros(PET_SHAPE, dtype=np.uint8) for _ in range(3))
+    lung[2, 2, 2:4] = tumor[2, 2, 3] = far[0, 0, 7] = 1
+    folder, dataset = study.write(tmp_path / "patient 7"), tmp_path / "Dataset301_Lung"
+    study.write_segmentation(folder / "seg.dcm", {"Lung": lung - tumor, "FDG-Avid Tumor": tumor | far}, study.pet)
+    known = DicomStudy(folder, "everywhere", segments=("FDG-Avid Tumor",))
+    region = replace(known, name="region", annotated_segments=("Lung",))
+    for case in (known, region, replace(region, name="narrow", annotated_margin=0.0)):
+        convert_dicom(case, dataset)
+    everywhere, wide, narrow = (read_stored(dataset, name)[1][0] for name in ("everywhere", "region", "narrow"))
+    assert np.array_equal(everywhere, tumor | far)
+    lesions = (tumor | far) == 1
+    assert np.array_equal(narrow, np.where(lesions, 1, np.where(lung - tumor, 0, UNKNOWN)))
+    # 10 mm: two voxels of 4 mm along x, three of 3 mm along y, two of 5 mm along z
+    z, y, x = np.indices(PET_SHAPE)
+    near = (5.0 * (z - 2)) ** 2 + (3.0 * (y - 2)) ** 2 + (4.0 * (x - 2)) ** 2 <= 100
+    assert np.array_equal(wide, np.where(lesions, 1, np.where(near, 0, UNKNOWN)))
+    assert 0 < near.sum() < near.size
+
+
+def test_a_study_without_lesions_knows_so_in_its_region_alone(study: SyntheticStudy, tmp_path: Path) -> None:
+    lung = np.zeros(PET_SHAPE, dtype=np.uint8)
+    lung[2, 2, 2] = 1
+    folder = study.write(tmp_path / "patient 7")
+    study.write_segmentation(folder / "seg.dcm", {"Lung": lung}, study.pet)
+    convert_dicom(
+        DicomStudy(folder, annotated_segments=("Lung",), annotated_margin=1, without_lesions=True),
+        tmp_path / "Dataset301_Lung",
+    )
+    label = read_stored(tmp_path / "Dataset301_Lung", "patient 7")[1][0]
+    assert np.array_equal(label, np.where(lung, 0, UNKNOWN))
+
+
+def test_of_an_algorithm_s_lesions_and_their_correction_one_has_to_be_named(
+    study: SyntheticStudy, tmp_path: Path
+) -> None:
+    first, second = (np.zeros(PET_SHAPE, dtype=np.uint8) for _ in range(2))
+    first[1, 2, 3], second[3, 2, 4] = 1, 1
+    folder, dataset = study.write(tmp_path / "patient 7"), tmp_path / "Dataset301_Lung"
+    for name, lesion in (("a", first), ("b", second)):
+        study.write_segmentation(folder / f"{name}.dcm", {"Tumor": lesion}, study.pet)
+    corrected = str(pydicom.dcmread(folder / "b.dcm").SeriesInstanceUID)
+    with pytest.raises(CaseError, match=rf"the segment 'Tumor' is in 2 SEG series, name those that count.*{corrected}"):
+        convert_dicom(DicomStudy(folder, segments=("Tumor",)), dataset)
+    convert_dicom(DicomStudy(folder, segments=("Tumor",), seg_series=(corrected,)), dataset)
+    assert np.array_equal(read_stored(dataset, "patient 7")[1][0], second)
+
+
+def test_a_study_extends_a_smaller_dataset(
+    study: SyntheticStudy, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    smaller, dataset = tmp_path / "Dataset221_AutoPET", tmp_path / "Dataset222_More"
+    convert_autopet(write_release(tmp_path / "release"), smaller)
+    caplog.clear()
+    folder = study.write(tmp_path / "patient 7")
+    convert_dicom(DicomStudy(folder, without_lesions=True), dataset, extend=smaller)
+    before, after = (json.loads((path / "splits_final.json").read_text()) for path in (smaller, dataset))
+    assert [fold["val"] for fold in after] == [fold["val"] for fold in before]
+    assert all("patient 7" in fold["train"] for fold in after)
+    assert caplog.messages == ["1 of 1 cases have no organ label: the organ loss leaves them out"]
 
 
 def test_a_study_says_whether_it_has_lesions(study: SyntheticStudy, tmp_path: Path) -> None:
@@ -95,10 +161,12 @@ def test_a_study_says_whether_it_has_lesions(study: SyntheticStudy, tmp_path: Pa
     with pytest.raises(
         CaseError, match="holds no DICOM SEG, expected one unless the study is declared free of lesions"
     ):
-        convert_dicom(folder, dataset)
+        convert_dicom(DicomStudy(folder), dataset)
     write_with_lesion(SyntheticStudy(), tmp_path / "patient 8")
-    with pytest.raises(CaseError, match="a segmentation in a study that was said to be without lesions"):
-        convert_dicom(tmp_path / "patient 8", dataset, without_lesions=True)
+    with pytest.raises(
+        CaseError, match=r"is said to be without lesions and has a segment for them \(Lesion 1, Liver\)"
+    ):
+        convert_dicom(DicomStudy(tmp_path / "patient 8", without_lesions=True), dataset)
     assert not dataset.exists()
 
 
@@ -123,10 +191,10 @@ def test_studies_join_a_dataset_under_names_of_their_own(study: SyntheticStudy, 
     convert(study, tmp_path, without_lesions=True)
     folder, dataset = tmp_path / "patient 7", tmp_path / "Dataset301_Lung"
     with pytest.raises(CaseError, match="has a case patient 7 already"):
-        convert_dicom(folder, dataset, without_lesions=True)
+        convert_dicom(DicomStudy(folder, without_lesions=True), dataset)
     with pytest.raises(CaseError, match="'a/b' cannot name a case, expected a plain name without folders"):
-        convert_dicom(folder, dataset, name="a/b", without_lesions=True)
-    convert_dicom(folder, dataset, name="again", without_lesions=True)
+        convert_dicom(DicomStudy(folder, name="a/b", without_lesions=True), dataset)
+    convert_dicom(DicomStudy(folder, name="again", without_lesions=True), dataset)
     assert json.loads((dataset / "dataset.json").read_text())["numTraining"] == 2
 
 
@@ -137,10 +205,10 @@ def test_series_are_chosen_by_their_uid(study: SyntheticStudy, tmp_path: Path) -
     study.ct += second
     folder, dataset = study.write(tmp_path / "patient 7"), tmp_path / "Dataset301_Lung"
     with pytest.raises(CaseError, match="holds 2 CT series"):
-        convert_dicom(folder, dataset, without_lesions=True)
+        convert_dicom(DicomStudy(folder, without_lesions=True), dataset)
     with pytest.raises(CaseError, match=r"holds no PT series 1\.2\.3, only"):
-        convert_dicom(folder, dataset, pet_series="1.2.3", without_lesions=True)
-    convert_dicom(folder, dataset, ct_series=second[0].SeriesInstanceUID, without_lesions=True)
+        convert_dicom(DicomStudy(folder, pet_series="1.2.3", without_lesions=True), dataset)
+    convert_dicom(DicomStudy(folder, ct_series=second[0].SeriesInstanceUID, without_lesions=True), dataset)
     assert np.allclose(read_stored(dataset, "patient 7")[0][0][0, 0, 0], 7)
 
 
@@ -173,5 +241,5 @@ def test_a_broken_study_leaves_nothing(
     break_it(study)
     folder = study.write(tmp_path / "patient 7")
     with pytest.raises(CaseError, match=message):
-        convert_dicom(folder, tmp_path / "raw" / "Dataset301_Lung", without_lesions=True)
+        convert_dicom(DicomStudy(folder, without_lesions=True), tmp_path / "raw" / "Dataset301_Lung")
     assert not (tmp_path / "raw").exists() or not list((tmp_path / "raw").iterdir())
