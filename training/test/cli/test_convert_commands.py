@@ -82,7 +82,7 @@ def test_commands_for_whole_folders_name_what_failed(tmp_path: Path, capsys: pyt
 
 
 def test_organ_sources_are_those_of_the_data() -> None:
-    assert list(Source) == list(OrganSource)
+    assert [source.value for source in Source] == [source.value for source in OrganSource]
 
 
 def test_commands_let_errors_through(tmp_path: Path) -> None:
