@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
-from lesionclick.evaluation.statistics import Estimate
+from lesionclick.evaluation.statistics import RESAMPLES, SEED, Estimate
 from lesionclick.evaluation.table import Table
 from lesionclick.files import replacing
 from lesionclick_training.study.paper_rows import PAPER_ROWS, Figures, PaperRow
@@ -31,6 +31,32 @@ def measured(row: PaperRow, folds: Sequence[Table]) -> tuple[Figures, ...]:
     return tuple(figures)
 
 
+def missed_as_published(row: PaperRow, folds: Sequence[Table]) -> Figures:
+    """A row's own FNvol as the paper's script takes it: 0 in cases without lesions, which `measured` leaves out.
+
+    Args:
+        row: the row.
+        folds: see `measured`.
+    """
+    score = "false_negative_ml"
+    curves = np.concatenate([table.curves(score) for table in folds])
+    areas = np.concatenate([next(iter(table.areas(score).values())) for table in folds])
+    last = float(np.nan_to_num(curves[:, -1]).mean())
+    return float(np.nan_to_num(areas).mean()) if row.takes_clicks else None, last
+
+
+LEFT_OPEN = (
+    "FNvol as published: the script that the paper's authors published counts cases without lesions as 0; the official "
+    "figure, FNvol, leaves them out.",
+    "Numbers of clicks in training: in the published code the Gaussian and the EDT rows draw 0 to 5 clicks a label, "
+    "each number as likely as the others; the paper says 0 to 10, k with a probability proportional to log(12 - k), as "
+    "it is here.",
+    "Epochs: the published trainer of the autoPET III model has 1500 epochs, the others have 1000; here every row has "
+    "the same.",
+)
+"""What the paper leaves open, and what was made of it here."""
+
+
 def write_table(results: Mapping[str, Sequence[Table]], budget: str, path: Path) -> None:
     """Writes the table as Markdown: what was measured beside the paper's figures, and where the orders agree.
 
@@ -43,12 +69,22 @@ def write_table(results: Mapping[str, Sequence[Table]], budget: str, path: Path)
         CaseError: the file cannot be written.
     """
     found = {row.name: measured(row, results[row.name]) for row in PAPER_ROWS if row.name in results}
-    head = "| setting | Dice AUC / last | paper | FPvol AUC / last | paper | FNvol AUC / last | paper |"
-    lines = ["# The paper's table in kind", "", budget, "", head, "| --- " * 7 + "|"]
+    columns = (
+        "Dice AUC / last",
+        "paper",
+        "FPvol AUC / last",
+        "paper",
+        "FNvol AUC / last",
+        "FNvol as published",
+        "paper",
+    )
+    head = f"| setting | {' | '.join(columns)} |"
+    lines = ["# The paper's table in kind", "", budget, "", head, "| --- " * (len(columns) + 1) + "|"]
     for row in PAPER_ROWS:
         own = found.get(row.name)
         pairs = zip(own or [None] * len(row.paper), row.paper, strict=True)
         cells = [cell for mine, theirs in pairs for cell in (_cell(mine), _cell(theirs))]
+        cells.insert(-1, _cell(missed_as_published(row, results[row.name]) if own else None))
         lines.append(f"| {row.name} | {' | '.join(cells)} |")
     lines += [
         "",
@@ -57,6 +93,7 @@ def write_table(results: Mapping[str, Sequence[Table]], budget: str, path: Path)
         "",
     ]
     lines += [f"- {sentence}" for sentence in agreements(results)]
+    lines += ["", "What the paper leaves open:", "", *(f"- {sentence}" for sentence in LEFT_OPEN)]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n")
 
@@ -82,7 +119,7 @@ COMPARISONS = (
 def agreements(results: Mapping[str, Sequence[Table]]) -> list[str]:
     """A sentence for each comparison whose rows are there: the difference here and in the paper, Dice at the last step.
 
-    Where the 95 % bootstrap interval of the difference over cases holds 0, it says that nothing is decided.
+    Each has its 95 % bootstrap interval over cases, and where that holds 0 it says that nothing is decided.
 
     Args:
         results: validations of each fold, by the rows' names.
@@ -95,21 +132,50 @@ def agreements(results: Mapping[str, Sequence[Table]]) -> list[str]:
             common = [case for case in dice[first] if case in dice[second]]
             found = Estimate.of(np.array([dice[first][case] - dice[second][case] for case in common]))
             papers = paper[first] - paper[second]
-            verdict = "agrees" if (found.mean > 0) == (papers > 0) else "does not agree"
-            if not (found.low > 0 or found.high < 0):  # also where one case alone has no interval
-                verdict = "not decided"
             sentences.append(
                 f"{title} ({first}; {second}): {found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}] points of Dice "
-                f"here, {papers:+.2f} in the paper: {verdict}."
+                f"here, {papers:+.2f} in the paper: {_verdict(found.low, found.high, papers > 0)}."
             )
     widths = [row.name for row in PAPER_ROWS if row.name.startswith("Gaussian") and row.name in dice]
     if len(widths) > 2:
-        own = [np.nanmean(list(dice[name].values())) for name in widths]
-        rank = spearmanr(own, [paper[name] for name in widths]).statistic
+        common = [case for case in dice[widths[0]] if all(case in dice[name] for name in widths)]
+        own = np.array([[dice[name][case] for name in widths] for case in common])
+        rank, low, high = _rank_correlation(own, [paper[name] for name in widths])
         sentences.append(
-            f"Gaussian widths: rank correlation of Dice with the paper's {rank:.2f} ({len(widths)} widths)."
+            f"Gaussian widths: rank correlation of Dice with the paper's {rank:.2f} [{low:+.2f}, {high:+.2f}] "
+            f"({len(widths)} widths): {_verdict(low, high, True)}."
         )
     return sentences
+
+
+def _verdict(low: float, high: float, positive_in_paper: bool) -> str:
+    """Whether an interval lies on the paper's side of 0; one that holds 0, or is not defined, decides nothing."""
+    if not (low > 0 or high < 0):
+        return "not decided"
+    return "agrees" if (low > 0) == positive_in_paper else "does not agree"
+
+
+def _rank_correlation(dice: np.ndarray, paper: Sequence[float]) -> tuple[float, float, float]:
+    """Spearman's correlation of mean Dice with the paper's, and its 95 % interval (percentile bootstrap over cases).
+
+    Args:
+        dice: of each case with each row, shape (cases, rows); cases without lesions, where it is NaN, are left out.
+        paper: the paper's, one a row.
+    """
+    dice = dice[~np.isnan(dice).any(axis=1)]
+    cases = len(dice)
+    if not cases:
+        return np.nan, np.nan, np.nan
+    # how often each case is drawn, rather than which is: a table of all cases and draws need not hold every row
+    drawn = np.random.default_rng(SEED).multinomial(cases, np.full(cases, 1 / cases), size=RESAMPLES)
+    own = rankdata(np.concatenate([dice.mean(axis=0)[None], drawn @ dice / cases]), axis=1)
+    own -= own.mean(axis=1, keepdims=True)
+    theirs = rankdata(paper) - (len(paper) + 1) / 2
+    with np.errstate(invalid="ignore"):  # where all rows have the same Dice there is no correlation
+        found = own @ theirs / np.sqrt((own**2).sum(axis=1) * (theirs**2).sum())
+    defined = found[1:][~np.isnan(found[1:])]
+    low, high = np.percentile(defined, [2.5, 97.5]) if cases > 1 and len(defined) else (np.nan, np.nan)
+    return float(found[0]), float(low), float(high)
 
 
 def _last_dice(folds: Sequence[Table]) -> dict[str, float]:

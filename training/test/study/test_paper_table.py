@@ -1,17 +1,19 @@
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lesionclick.evaluation.table import CaseScore, Table
 from lesionclick_training.study.paper_rows import PAPER_ROWS
-from lesionclick_training.study.paper_table import agreements, measured, write_table
+from lesionclick_training.study.paper_table import agreements, measured, missed_as_published, write_table
 
 STEPS = (0, 3, 7, 10)
 
 
-def table(*dice: float, fp: float = 1.0, case: str = "a") -> Table:
+def table(*dice: float, fp: float = 1.0, fn: float = 2.0, case: str = "a") -> Table:
     rows = (
-        CaseScore(case, "fdg", step, "simulated", step, step, value, fp, 2.0, 1, 0, 0, 1.0)
+        CaseScore(case, "fdg", step, "simulated", step, step, value, fp, fn, 1, 0, 0, 1.0)
         for step, value in zip(STEPS, dice, strict=True)
     )
     return Table("clicks", tuple(rows))
@@ -36,6 +38,15 @@ def test_figures_are_those_of_all_folds_cases() -> None:
     assert last == pytest.approx(20)
 
 
+def test_cases_without_lesions_count_as_0_in_fnvol_as_published_alone() -> None:
+    nan = math.nan
+    edt = next(row for row in PAPER_ROWS if row.name == "EDT 2")
+    folds = [table(0.2, 0.4, 0.6, 0.8), table(nan, nan, nan, nan, fp=3, fn=nan, case="b")]
+    assert measured(edt, folds)[2] == pytest.approx((6.0, 2.0))
+    assert missed_as_published(edt, folds) == pytest.approx((3.0, 1.0))
+    assert missed_as_published(PAPER_ROWS[0], folds) == (None, pytest.approx(1.0))
+
+
 def test_the_table_says_what_agrees_and_what_was_not_run(tmp_path: Path) -> None:
     results = {
         "autoPET III model (no clicks)": [table(0.5, 0.5, 0.5, 0.5), table(0.5, 0.5, 0.5, 0.5, case="b")],
@@ -46,9 +57,11 @@ def test_the_table_says_what_agrees_and_what_was_not_run(tmp_path: Path) -> None
     write_table(results, "Each row: little.", path)
     text = path.read_text()
     assert "Each row: little." in text
-    assert "| EDT 2 | 1.95 / 80.00 | 2.22 / 76.09 | 3.00 / 1.00 | 26.31 / 8.62 |" in text
+    assert "| EDT 2 | 1.95 / 80.00 | 2.22 / 76.09 | 3.00 / 1.00 | 26.31 / 8.62 | 6.00 / 2.00 | 6.00 / 2.00 |" in text
     assert "| autoPET III model (no clicks) | - / 50.00 | - / 68.33 |" in text
-    assert text.count("not run") == 3 * 11
+    assert text.count("not run") == 4 * 11
+    for left_open in ("0 to 5", "log(12 - k)", "1500 epochs", "counts cases without lesions as 0"):
+        assert left_open in text
     assert "+30.00 [+30.00, +30.00] points of Dice here, +7.76 in the paper: agrees" in text
     assert "-5.00 [-5.00, -5.00] points of Dice here, +0.10 in the paper: does not agree" in text
 
@@ -68,4 +81,25 @@ def test_a_difference_that_chance_explains_decides_nothing() -> None:
 def test_the_order_of_widths_is_compared_by_rank() -> None:
     names = [row.name for row in PAPER_ROWS if row.name.startswith("Gaussian")]
     results = {name: [table(0, 0, 0, index / 10)] for index, name in enumerate(names)}
-    assert "rank correlation of Dice with the paper's 1.00 (7 widths)" in agreements(results)[-1]
+    assert (
+        "rank correlation of Dice with the paper's 1.00 [+nan, +nan] (7 widths): not decided" in agreements(results)[-1]
+    )
+
+
+def widths(*cases: Callable[[int], float]) -> dict[str, list[Table]]:
+    """Validations of the Gaussian widths on cases, each with its Dice as a function of the width's place."""
+    names = [row.name for row in PAPER_ROWS if row.name.startswith("Gaussian")]
+    return {
+        name: [table(0, 0, 0, dice(index), case=str(case)) for case, dice in enumerate(cases)]
+        for index, name in enumerate(names)
+    }
+
+
+def test_the_order_of_widths_has_an_interval_over_cases() -> None:
+    steep, falling, empty = (lambda i: i / 10), (lambda i: 0.9 - i / 10), (lambda _: math.nan)
+    alike = widths(steep, steep, empty)  # a case without lesions has no Dice, whatever the width
+    assert "1.00 [+1.00, +1.00] (7 widths): agrees." in agreements(alike)[-1]
+    assert "-1.00 [-1.00, -1.00] (7 widths): does not agree." in agreements(widths(falling, falling))[-1]
+    mixed = agreements(widths(steep, lambda i: 0.9 - i / 11, steep, lambda i: 0.8 - i / 9))[-1]
+    assert "-1.00, +1.00] (7 widths): not decided." in mixed
+    assert mixed == agreements(widths(steep, lambda i: 0.9 - i / 11, steep, lambda i: 0.8 - i / 9))[-1]
