@@ -17,6 +17,7 @@ from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 from torch import nn
 
 from lesionclick.model.files import CHECKPOINT_FILE, DATASET_FILE, PLANS_FILE, fold_folder
+from lesionclick.model.plans import read_configuration
 
 CONFIGURATION = "3d_fullres"
 
@@ -99,6 +100,25 @@ def make_plans(
     }
 
 
+def to_old_style(plans: Mapping[str, Any]) -> dict[str, Any]:
+    """The same plans as nnU-Net 2.1 to 2.3 writes them, with the network's numbers among those of the configuration."""
+    old: dict[str, Any] = copy.deepcopy(dict(plans))
+    configuration = old["configurations"][CONFIGURATION]
+    network = configuration.pop("architecture")["arch_kwargs"]
+    features, strides = network["features_per_stage"], network["strides"]
+    configuration |= {
+        "UNet_class_name": "ResidualEncoderUNet",
+        "UNet_base_num_features": features[0],
+        "unet_max_num_features": max(features),
+        "n_conv_per_stage_encoder": network["n_blocks_per_stage"],
+        "n_conv_per_stage_decoder": network["n_conv_per_stage_decoder"],
+        "num_pool_per_axis": [sum(stage[axis] > 1 for stage in strides) for axis in range(3)],
+        "pool_op_kernel_sizes": strides,
+        "conv_kernel_sizes": network["kernel_sizes"],
+    }
+    return old
+
+
 def write_model(
     folder: Path,
     plans: Mapping[str, Any],
@@ -112,7 +132,7 @@ def write_model(
 
     Args:
         folder: the folder to make.
-        plans: as `make_plans` makes them.
+        plans: as `make_plans` makes them, also in the old style.
         folds: numbers of its folds, or "all".
         channels: input channels, 4 or, without clicks, 2.
         organ_heads: whether the networks have the heads for organs that training adds.
@@ -153,7 +173,7 @@ def write_model(
 def _random_network(
     plans: Mapping[str, Any], channels: int, organ_heads: bool, generator: torch.Generator
 ) -> ResidualEncoderUNet:
-    arguments = copy.deepcopy(plans["configurations"][CONFIGURATION]["architecture"]["arch_kwargs"])
+    arguments = copy.deepcopy(read_configuration(plans, CONFIGURATION)["architecture"]["arch_kwargs"])
     arguments.update(conv_op=nn.Conv3d, norm_op=nn.InstanceNorm3d, nonlin=nn.LeakyReLU)
     network = ResidualEncoderUNet(input_channels=channels, num_classes=2, deep_supervision=True, **arguments)
     if organ_heads:

@@ -8,16 +8,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy._core.multiarray import scalar
+from numpy._core.multiarray import _reconstruct, scalar
 
 from lesionclick.errors import ModelError
 
-# All that nnU-Net's checkpoints hold beside tensors and plain containers: the numbers of its training log.
+_NUMBERS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+
+# All that nnU-Net's checkpoints hold beside tensors and plain containers: the numbers of its training log, and arrays
+# of them. An array of objects needs a type that is not among these.
 _NUMPY_TYPES: list[Any] = [
     np.dtype,
-    *(type(np.dtype(name)) for name in ("bool", "int32", "int64", "float16", "float32", "float64")),
+    *(type(np.dtype(name)) for name in (*_NUMBERS, "float16", "float32", "float64")),
+    np.ndarray,
     scalar,
-    (scalar, "numpy.core.multiarray.scalar"),  # as numpy 1 names it
+    _reconstruct,
+    (scalar, "numpy.core.multiarray.scalar"),  # as numpy 1 names them
+    (_reconstruct, "numpy.core.multiarray._reconstruct"),
 ]
 
 _SAFE_GLOBALS = threading.Lock()  # torch keeps one list of what a checkpoint may name, for all threads

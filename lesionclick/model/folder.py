@@ -18,6 +18,7 @@ from lesionclick.files import describe_error, read_json_object
 from lesionclick.model.checksums import verify_checksums
 from lesionclick.model.encoding import EDTEncoding, Encoding, encoding_from_json
 from lesionclick.model.files import CHECKPOINT_FILE, DATASET_FILE, PACKED_FILE, PLANS_FILE, PROMPT_FILE, fold_name
+from lesionclick.model.plans import decisive_part, read_configuration
 from lesionclick.model.preprocessing import Preprocessing
 from lesionclick.model.unet import STEM_KERNEL, build_network, parameter_shapes, set_weights, total_stride
 from lesionclick.model.weights import Fold, WeightsFile
@@ -34,6 +35,7 @@ class ModelFolder:
         parameters: number of parameters of one network.
         patch: size of the sliding window, voxels, in the order of the network's axes.
         architecture: the plans' entry of that name.
+        plans: all of the plans that decides a prediction, as `plans.decisive_part` gives it.
         preprocessing: the way to the networks' grid and back.
         encoding: how clicks are shown to the networks.
         description: what the model is, in the words of dataset.json; may be empty.
@@ -45,6 +47,7 @@ class ModelFolder:
     parameters: int
     patch: tuple[int, ...]
     architecture: Mapping[str, Any]
+    plans: Mapping[str, Any]
     preprocessing: Preprocessing
     encoding: Encoding
     description: str
@@ -67,19 +70,20 @@ class ModelFolder:
         paths = _find_weights(folder)
         packed = [path for path in paths if path.name == PACKED_FILE]
         if packed:
-            verify_checksums(folder, [plans_path, dataset_path, *packed])
+            verify_checksums(folder, [plans_path, dataset_path, *paths])
         weights = [WeightsFile(path) for path in paths]
         folds = tuple(file.read_fold() for file in weights)
-        _check_dataset(dataset_path, dataset)
+        channels = _channels_of(weights[0])
+        _check_dataset(dataset_path, dataset, channels)
         encoding: Encoding = EDTEncoding()
         if prompt_path.exists():
             encoding = encoding_from_json(read_json_object(prompt_path, ModelError), prompt_path)
-        channels = _channels_of(weights[0])
         configurations = sorted({fold.configuration for fold in folds})
         if len(configurations) > 1:
             raise ModelError(f"{folder}: its folds were trained with different configurations: {configurations}")
         try:
-            configuration = _configuration(plans, configurations[0])
+            configuration = read_configuration(plans, configurations[0])
+            decisive = decisive_part(plans, configurations[0])
             architecture = configuration["architecture"]
             patch = _patch_of(configuration)
             preprocessing = Preprocessing.from_plans(plans, configuration)
@@ -87,6 +91,8 @@ class ModelFolder:
         except (LookupError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError) as error:
             raise ModelError(f"{plans_path}: {describe_error(error)}") from error
         for file in weights:
+            file.require_plans(decisive, plans_path)
+            file.require_encoding(encoding.to_json(), prompt_path)
             file.require_network(network, plans_path)
         return cls(
             path=folder,
@@ -95,6 +101,7 @@ class ModelFolder:
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             patch=patch,
             architecture=architecture,
+            plans=decisive,
             preprocessing=preprocessing,
             encoding=encoding,
             description=str(dataset.get("description", "")),
@@ -149,13 +156,6 @@ def _channels_of(weights: WeightsFile) -> int:
     return channels
 
 
-def _configuration(plans: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A configuration of a plans file with what it inherits."""
-    own = plans["configurations"][name]
-    parent = own.get("inherits_from")
-    return {**_configuration(plans, parent), **own} if parent and parent != name else dict(own)
-
-
 def _patch_of(configuration: Mapping[str, Any]) -> tuple[int, ...]:
     """Size of the sliding window, voxels; each pooling of the network halves it without a rest."""
     patch = tuple(int(size) for size in configuration["patch_size"])
@@ -165,9 +165,11 @@ def _patch_of(configuration: Mapping[str, Any]) -> tuple[int, ...]:
     return patch
 
 
-def _check_dataset(path: Path, dataset: Mapping[str, Any]) -> None:
-    channels, labels = dataset.get("channel_names"), dataset.get("labels")
-    if not isinstance(channels, dict) or len(channels) != 2 or str(channels.get("0")).upper() != "CT":
-        raise ModelError(f"{path}: channel_names is {channels}, expected CT as 0 and PET as 1")
+def _check_dataset(path: Path, dataset: Mapping[str, Any], channels: int) -> None:
+    names, labels = dataset.get("channel_names"), dataset.get("labels")
+    # the click channels come on top of CT and PET, or are listed too, as by stock nnU-Net
+    if not isinstance(names, dict) or len(names) not in (2, channels) or str(names.get("0")).upper() != "CT":
+        clicks = ", and nothing or the clicks as 2 and 3" if channels == 4 else ""
+        raise ModelError(f"{path}: channel_names is {names}, expected CT as 0 and PET as 1{clicks}")
     if not isinstance(labels, dict) or sorted(map(str, labels.values())) != ["0", "1"]:
         raise ModelError(f"{path}: labels is {labels}, expected background as 0 and one lesion label as 1")

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from lesionclick.errors import ModelError
 from lesionclick.files import describe_error
+from lesionclick.model.check import require_undamaged
 from lesionclick.model.checksums import write_checksums
 from lesionclick.model.files import DATASET_FILE, PACKED_FILE, PLANS_FILE, PROMPT_FILE, fold_folder
 from lesionclick.model.folder import ModelFolder
@@ -49,22 +50,35 @@ def _write_packed(model: ModelFolder, out: Path, dtype: torch.dtype) -> Path:
         shutil.copyfile(model.path / name, out / name)
     (out / PROMPT_FILE).write_text(json.dumps(model.encoding.to_json()) + "\n")
     for fold in model.folds:
-        target = out / fold_folder(fold.name) / PACKED_FILE
-        target.parent.mkdir()
-        _pack_fold(model, fold, target, dtype)
-        target.chmod(0o644)  # safetensors lets none but the owner read, and a container's user is another
+        pack_fold(model, fold, out / fold_folder(fold.name), dtype)
     write_checksums(out)
     return out
 
 
-def _pack_fold(model: ModelFolder, fold: Fold, target: Path, dtype: torch.dtype) -> None:
+def pack_fold(model: ModelFolder, fold: Fold, out: Path, dtype: torch.dtype) -> None:
+    """Writes the inference weights of one network.
+
+    Args:
+        model: the model folder that holds it.
+        fold: the network.
+        out: folder to make and to write weights.safetensors to.
+        dtype: of the stored kernels, see `pack`.
+
+    Raises:
+        ModelError: the weights are damaged or do not fit into `dtype`.
+        OSError, SafetensorError: the file cannot be written.
+    """
+    require_undamaged(fold.path)
     tensors = {}
     for name, parameter in model.load(fold).named_parameters():
         stored_as = dtype if _is_inner_kernel(name, parameter) else torch.float32
         tensors[name] = parameter.detach().to(stored_as).contiguous()
         if not tensors[name].isfinite().all():
             raise ModelError(f"{fold.path}: {name} is not finite, or not when stored as {stored_as}")
-    save_file(tensors, target, metadata=fold.metadata())
+    out.mkdir()
+    target = out / PACKED_FILE
+    save_file(tensors, target, metadata=fold.metadata(model.plans, model.encoding.to_json()))
+    target.chmod(0o644)  # safetensors lets none but the owner read, and a container's user is another
 
 
 def _is_inner_kernel(name: str, parameter: torch.Tensor) -> bool:

@@ -10,6 +10,7 @@ from nnunetv2.preprocessing.normalization.default_normalization_schemes import I
 from scipy import ndimage
 
 from lesionclick.model.grid import NetworkGrid
+from lesionclick.model.plans import intensities_of
 from lesionclick.model.resampling import NNUNET_FUNCTION, resample
 
 
@@ -37,7 +38,7 @@ class Preprocessing:
 
         Args:
             plans: the whole file.
-            configuration: the entry of plans["configurations"] to use.
+            configuration: the one to use, as `plans.read_configuration` gives it.
 
         Raises:
             KeyError, TypeError, ValueError: the plans lack something or ask for what is not supported.
@@ -48,14 +49,23 @@ class Preprocessing:
         transpose = tuple(plans["transpose_forward"])
         if sorted(transpose) != [0, 1, 2]:
             raise ValueError(f"transpose_forward is {list(transpose)}, expected an order of 0, 1, 2")
+        backward = plans["transpose_backward"]
+        if list(backward) != [transpose.index(axis) for axis in range(3)]:
+            raise ValueError(
+                f"transpose_backward is {backward}, which does not undo transpose_forward {list(transpose)}"
+            )
         spacing = tuple(float(value) for value in configuration["spacing"])
         if len(spacing) != 3 or not all(value > 0 for value in spacing):
             raise ValueError(f"spacing is {list(spacing)}, expected three positive numbers")
-        schemes = configuration["normalization_schemes"]
+        schemes, masked = configuration["normalization_schemes"], configuration["use_mask_for_norm"]
+        if len(schemes) == 4 and list(schemes[2:]) == ["NoNormalization"] * 2:  # of clicks that are listed as channels
+            schemes, masked = schemes[:2], masked[:2]
         if len(schemes) != 2:
-            raise ValueError(f"normalization_schemes is {list(schemes)}, expected one for CT and one for PET")
-        masked = configuration["use_mask_for_norm"]
-        intensities = plans["foreground_intensity_properties_per_channel"]
+            raise ValueError(
+                f"normalization_schemes is {list(schemes)}, expected one for CT and one for PET, and none or two of"
+                " NoNormalization for clicks"
+            )
+        intensities = intensities_of(plans)
         normalizations = []
         for channel, (scheme, mask) in enumerate(zip(schemes, masked, strict=True)):
             found = getattr(default_normalization_schemes, scheme, None)

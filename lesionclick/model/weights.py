@@ -1,7 +1,8 @@
 """Weights of one fold on disk: a checkpoint of nnU-Net or a packed file, read through the same methods."""
 
 import json
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from lesionclick.errors import ModelError
-from lesionclick.files import describe_error
+from lesionclick.files import describe_error, short_json
 from lesionclick.model.checkpoint import read_checkpoint
 from lesionclick.model.files import PACKED_FILE, fold_name
+from lesionclick.model.plans import decisive_part, find_difference
 from lesionclick.model.unet import parameter_shapes
+
+logger = logging.getLogger(__name__)
 
 METADATA_KEY = "lesionclick"
 """Where a packed file keeps, as JSON, what else a checkpoint says of a fold."""
@@ -40,10 +44,15 @@ class Fold:
         """What stands behind "fold_" in its folder's name: a number or "all"."""
         return fold_name(self.path.parent.name) or self.path.parent.name
 
-    def metadata(self) -> dict[str, str]:
-        """What a packed file keeps of the fold beside its tensors, as `WeightsFile.read_fold` reads it."""
+    def metadata(self, plans: Mapping[str, Any], encoding: Mapping[str, Any]) -> dict[str, str]:
+        """What a packed file keeps of the fold beside its tensors, as `WeightsFile` reads it.
+
+        Args:
+            plans: `plans.decisive_part` of the model folder.
+            encoding: the content of its prompt.json.
+        """
         stored = {"configuration": self.configuration, "mirror_axes": self.mirror_axes, "trainer": self.trainer}
-        return {METADATA_KEY: json.dumps(stored)}
+        return {METADATA_KEY: json.dumps({**stored, "plans": plans, "encoding": encoding})}
 
 
 class WeightsFile:
@@ -67,7 +76,7 @@ class WeightsFile:
         """
         try:
             if self._packed is not None:
-                stored = json.loads((self._packed.metadata() or {})[METADATA_KEY])
+                stored = self._packed_metadata
             else:
                 stored = {
                     "configuration": self._checkpoint["init_args"]["configuration"],
@@ -81,6 +90,55 @@ class WeightsFile:
         if not set(mirror_axes) <= {0, 1, 2}:
             raise ModelError(f"{self.path}: mirrors along the axes {mirror_axes}, expected some of 0, 1, 2")
         return fold
+
+    def require_plans(self, plans: Mapping[str, Any], path: Path) -> None:
+        """Checks that the fold was trained with the model folder's plans, as far as they decide a prediction.
+
+        A checkpoint keeps the plans of its training, and a packed file their decisive part; of a file that keeps
+        neither, as older packed ones, this cannot be said.
+
+        Args:
+            plans: `plans.decisive_part` of the model folder.
+            path: its plans file, for the error.
+
+        Raises:
+            ModelError: they differ, or the file's own plans are broken.
+        """
+        try:
+            if self._packed is not None:
+                own = self._packed_metadata.get("plans")
+            else:
+                own = self._checkpoint["init_args"].get("plans")
+                if isinstance(own, dict):
+                    own = decisive_part(own, self._checkpoint["init_args"]["configuration"])
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise ModelError(f"{self.path}: the plans of its training: {describe_error(error)}") from error
+        if not isinstance(own, dict):
+            logger.info("%s does not say what plans it was trained with: they are not compared", self.path)
+            return
+        found = find_difference(own, plans)
+        if found:
+            name, trained, planned = found
+            raise ModelError(
+                f"{self.path}: was trained with {name} {short_json(trained)}, but {path} says {short_json(planned)}"
+            )
+
+    def require_encoding(self, encoding: Mapping[str, Any], path: Path) -> None:
+        """Checks that a packed file was packed with the model folder's encoding of clicks; others do not tell theirs.
+
+        Args:
+            encoding: the content of the model folder's prompt.json.
+            path: of that file, for the error.
+
+        Raises:
+            ModelError: it was another one.
+        """
+        own = encoding if self._packed is None else self._packed_metadata.get("encoding", encoding)
+        if own != encoding:
+            raise ModelError(
+                f"{self.path}: was packed with clicks shown as {short_json(own)}, but {path} says"
+                f" {short_json(encoding)}"
+            )
 
     def names(self) -> Iterable[str]:
         """Names of the tensors in the file."""
@@ -119,6 +177,12 @@ class WeightsFile:
         for name in self.names():
             if name not in all_names and not name.startswith(("decoder.seg_layers.", "decoder.organ_seg_layers.")):
                 raise ModelError(f"{self.path}: holds the tensor {name}, which the network of {plans} lacks")
+
+    @property
+    def _packed_metadata(self) -> dict[str, Any]:
+        metadata: dict[str, str] = (self._packed.metadata() if self._packed is not None else None) or {}
+        stored: dict[str, Any] = json.loads(metadata[METADATA_KEY])
+        return stored
 
     @property
     def _tensors(self) -> dict[str, torch.Tensor]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from helpers_model import edit_checkpoint
@@ -15,6 +16,11 @@ from lesionclick.model.checkpoint import read_checkpoint
 
 def test_checkpoint_written_with_numpy_1_is_read(own_model_folder: Path) -> None:
     path = own_model_folder / "fold_0" / "checkpoint_final.pth"
+    _as_numpy_1(path)
+    assert read_checkpoint(path)["current_epoch"] == 1000
+
+
+def _as_numpy_1(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         members = {info.filename: archive.read(info) for info in archive.infolist()}
     pickled = next(name for name in members if name.endswith("data.pkl"))
@@ -22,7 +28,25 @@ def test_checkpoint_written_with_numpy_1_is_read(own_model_folder: Path) -> None
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    assert read_checkpoint(path)["current_epoch"] == 1000
+
+
+@pytest.mark.parametrize("numpy_1", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "bool"])
+def test_arrays_in_the_log_are_read(dtype: str, numpy_1: bool, own_model_folder: Path) -> None:
+    path = own_model_folder / "fold_0" / "checkpoint_final.pth"
+    array = np.array([[0, 1], [1, 0]], dtype=dtype)
+    edit_checkpoint(path, lambda checkpoint: checkpoint["logging"].update(dice_per_class=[array]))
+    if numpy_1:
+        _as_numpy_1(path)
+    np.testing.assert_array_equal(read_checkpoint(path)["logging"]["dice_per_class"][0], array)
+
+
+def test_arrays_of_objects_are_refused(own_model_folder: Path) -> None:
+    path = own_model_folder / "fold_0" / "checkpoint_final.pth"
+    array = np.array([{"a": 1}], dtype=object)
+    edit_checkpoint(path, lambda checkpoint: checkpoint["logging"].update(dice=array))
+    with pytest.raises(ModelError, match="is refused"):
+        read_checkpoint(path)
 
 
 def test_pickled_code_is_not_run(own_model_folder: Path, tmp_path: Path) -> None:

@@ -92,6 +92,21 @@ def _change_architecture(**changes: Any) -> Callable[[Path], None]:
     return lambda path: edit_json(path, edit)
 
 
+def _change_network(**changes: Any) -> Callable[[Path], None]:
+    """Of plans that the checkpoint, which says nothing of its own, does not contradict but by its weights."""
+
+    def spoil(path: Path) -> None:
+        _change_architecture(**changes)(path)
+        edit_checkpoint(path.parent / CHECKPOINT, lambda checkpoint: checkpoint["init_args"].pop("plans"))
+
+    return spoil
+
+
+def _list_channels(*names: str) -> Callable[[Path], None]:
+    channels = {str(index): name for index, name in enumerate(names)}
+    return lambda path: edit_json(path, lambda dataset: dataset.update(channel_names=channels))
+
+
 def _remove_folds(path: Path) -> None:
     for fold in path.parent.glob("fold_*"):
         shutil.rmtree(fold)
@@ -124,10 +139,10 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "patch no multiple": ("plans.json", _change_plans(patch_size=[16, 15, 16]), "plans.json: patch_size [16, 15, 16]"),
     "no patch": ("plans.json", _change_plans(patch_size=None), "plans.json: "),
     "zero spacing": ("plans.json", _change_plans(spacing=[0, 1, 1]), "plans.json: spacing"),
-    "wider": ("plans.json", _change_architecture(features_per_stage=[4, 16]), f"{CHECKPOINT}: encoder.stages.1"),
+    "wider": ("plans.json", _change_network(features_per_stage=[4, 16]), f"{CHECKPOINT}: encoder.stages.1"),
     "deeper": (
         "plans.json",
-        _change_architecture(n_blocks_per_stage=[1, 2]),
+        _change_network(n_blocks_per_stage=[1, 2]),
         f"{CHECKPOINT}: lacks the tensor encoder.stages.1.blocks.1",
     ),
     "shallower": (
@@ -154,8 +169,13 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     ),
     "PET first": (
         "dataset.json",
-        lambda path: edit_json(path, lambda dataset: dataset.update(channel_names={"0": "PET", "1": "CT"})),
+        _list_channels("PET", "CT"),
         "dataset.json: channel_names is",
+    ),
+    "three names": (
+        "dataset.json",
+        _list_channels("CT", "PET", "clicks"),
+        "expected CT as 0 and PET as 1, and nothing or the clicks as 2 and 3",
     ),
     "unknown prompt": (
         "prompt.json",
@@ -174,6 +194,33 @@ def test_broken_model_is_one_sentence(
         ModelFolder.read(own_model_folder)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_clicks_may_be_listed_as_channels(own_model_folder: Path, tmp_path: Path) -> None:
+    plain = ModelFolder.read(own_model_folder)
+    plans = make_plans()
+    plans["configurations"]["3d_fullres"]["normalization_schemes"] += ["NoNormalization"] * 2
+    plans["configurations"]["3d_fullres"]["use_mask_for_norm"] += [False] * 2
+    for folder in (own_model_folder, write_model(tmp_path / "stock", plans, folds=(0, 1))):
+        _list_channels("CT", "PET", "FG", "BG")(folder / "dataset.json")
+        model = ModelFolder.read(folder)
+        assert model.channels == 4
+        assert len(model.preprocessing.normalizations) == 2
+        for mine, theirs in zip(model.folds, plain.folds, strict=True):
+            assert torch.equal(
+                *(output_of_noise(each.load(fold), 4, model.patch) for each, fold in ((model, mine), (plain, theirs)))
+            )
+    without_clicks = write_model(tmp_path / "two", make_plans(), channels=2)
+    _list_channels("CT", "PET", "FG", "BG")(without_clicks / "dataset.json")
+    with pytest.raises(ModelError, match=r"expected CT as 0 and PET as 1$"):
+        ModelFolder.read(without_clicks)
+
+
+def test_clicks_cannot_be_normalized(tmp_path: Path) -> None:
+    plans = make_plans()
+    plans["configurations"]["3d_fullres"]["normalization_schemes"] += ["ZScoreNormalization"] * 2
+    with pytest.raises(ModelError, match="none or two of NoNormalization for clicks"):
+        ModelFolder.read(write_model(tmp_path / "model", plans))
 
 
 def test_every_command_refuses_a_broken_model_and_writes_nothing(
@@ -195,6 +242,13 @@ def test_packed_and_checkpoint_in_one_fold_are_ambiguous(model_folder: Path, tmp
     packed = pack(model_folder, tmp_path / "packed").path
     shutil.copy(model_folder / "fold_0" / "checkpoint_final.pth", packed / "fold_0")
     with pytest.raises(ModelError, match="fold_0: holds 2 of"):
+        ModelFolder.read(packed)
+
+
+def test_a_checkpoint_beside_packed_folds_is_refused(model_folder: Path, tmp_path: Path) -> None:
+    packed = pack(model_folder, tmp_path / "packed").path
+    shutil.copytree(model_folder / "fold_0", packed / "fold_7")
+    with pytest.raises(ModelError, match=r"fold_7/checkpoint_final\.pth: is not in .*SHA256SUMS"):
         ModelFolder.read(packed)
 
 
