@@ -17,7 +17,7 @@ from lesionclick_training.nnunet.network_sizes import CONFIGURATION
 from lesionclick_training.nnunet.settings import TrainingSettings
 from lesionclick_training.nnunet.variants import Variant
 
-SETTINGS = TrainingSettings(epochs=2, iterations=2, val_iterations=1, initial_lr=0.01, seed=4)
+SETTINGS = TrainingSettings(epochs=1, iterations=2, val_iterations=1, initial_lr=0.01, seed=4)
 
 
 def train_one_of_two(rank: int, folder: Path) -> None:
