@@ -30,36 +30,42 @@ def mark_unlabeled(label: np.ndarray, geometry: Geometry, organs: Iterable[str])
     heights = _heights(geometry)
     free = label == 0
     for organ in organs:
-        possible = _PLACES[organ](label, heights) if organ in _PLACES else np.ones_like(free)
+        possible = _PLACES[organ](label, heights) if organ in _PLACES else True
         label[free & possible] = UNKNOWN_ORGAN
     return label
 
 
 def _heights(geometry: Geometry) -> np.ndarray:
-    """Of each voxel toward the head, mm, up to a constant; float32 of shape (z, y, x)."""
+    """Of each voxel toward the head, mm, up to a constant; of a shape that broadcasts to (z, y, x), for speed."""
     toward_head = geometry.direction[6:9]  # the share of the axes x, y, z of the grid in z of the world, feet to head
-    x, y, z = (
-        np.arange(length, dtype=np.float32) * np.float32(cosine * spacing)
-        for length, cosine, spacing in zip(geometry.size, toward_head, geometry.spacing, strict=True)
-    )
-    heights: np.ndarray = z[:, None, None] + y[None, :, None] + x[None, None, :]
+    heights = np.zeros((1, 1, 1), dtype=np.float32)
+    for axis, (length, cosine, spacing) in enumerate(zip(geometry.size, toward_head, geometry.spacing, strict=True)):
+        if cosine != 0:
+            along = np.arange(length, dtype=np.float32) * np.float32(cosine * spacing)
+            heights = heights + np.expand_dims(along, tuple({0, 1, 2} - {2 - axis}))
     return heights
 
 
+def _heights_of(organ: str, label: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """Heights of an organ's voxels, one-dimensional."""
+    of_organ: np.ndarray = np.broadcast_to(heights, label.shape)[label == organ_number(organ)]
+    return of_organ
+
+
 def _above_lungs(label: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    lungs = heights[label == organ_number("lungs")]
-    return np.ones(label.shape, bool) if lungs.size == 0 else np.greater(heights, np.quantile(lungs, 1 - STRAY))
+    lungs = _heights_of("lungs", label, heights)
+    limit = float(np.quantile(lungs, 1 - STRAY)) if lungs.size > 0 else -np.inf
+    above: np.ndarray = heights > limit
+    return above
 
 
 def _below_bladder(label: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    bladder = heights[label == organ_number("urinary bladder")]
-    lungs = heights[label == organ_number("lungs")]
+    limit = np.inf
+    lungs, bladder = (_heights_of(organ, label, heights) for organ in ("lungs", "urinary bladder"))
+    if lungs.size > 0:
+        limit = float(np.quantile(lungs, STRAY))
     if bladder.size > 0:
         limit = float(bladder.max())
-    elif lungs.size > 0:
-        limit = float(np.quantile(lungs, STRAY))
-    else:
-        return np.ones(label.shape, bool)
     below: np.ndarray = heights <= limit
     return below
 
