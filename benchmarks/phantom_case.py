@@ -23,11 +23,12 @@ def write_phantom_case(folder: Path, spacing_zyx: tuple[float, float, float], se
     try:
         from lesionclick_training.phantom.files import write_container_case
         from lesionclick_training.phantom.phantom import make_phantom
+        from lesionclick_training.phantom.populations import BASE
     except ImportError as error:
         raise SystemExit(f"making a phantom needs the training package (pip install -e training): {error}") from error
     from lesionclick.simulation.official_clicks import simulate_official
 
-    phantom = make_phantom(seed, spacing_zyx=spacing_zyx)
+    phantom = make_phantom(seed, spacing_zyx=spacing_zyx, population=BASE)
     missing = [max(0, round(FIELD_MM / spacing_zyx[axis]) - phantom.ct_zyx.shape[axis]) for axis in (1, 2)]
     margins = [(0, 0), *((total // 2, total - total // 2) for total in missing)]
     phantom = dataclasses.replace(

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from lesionclick_training.phantom.population_names import PopulationName
+
 
 def phantoms_command(
     out: Annotated[
@@ -14,11 +16,17 @@ def phantoms_command(
     first_seed: Annotated[
         int, typer.Option(min=0, help="Seed of the first phantom; each further one has the next seed.")
     ] = 0,
-    more: Annotated[
-        bool,
-        typer.Option("--more", help="Draw from the second population, of other sizes, counts and doses."),
-    ] = False,
-    spacing: Annotated[float, typer.Option(min=1, max=20, help="Edge of a voxel in mm.")] = 5.0,
+    population: Annotated[
+        PopulationName, typer.Option(help="What patients and lesions are drawn from; see docs/phantoms.md.")
+    ] = PopulationName.REALISTIC,
+    spacing: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            max=20,
+            help="Edge of a voxel in mm; as the drawn scanner has it (2 to 5 mm) by default, 5 mm in base and more.",
+        ),
+    ] = None,
     extend: Annotated[
         Path | None,
         typer.Option(
@@ -35,9 +43,10 @@ def phantoms_command(
         raise typer.BadParameter("a dataset is extended by training cases, not by those of --container")
 
     from lesionclick_training.phantom.files import draw_phantoms, write_container_cases, write_nnunet_dataset
-    from lesionclick_training.phantom.population import BASE, MORE
+    from lesionclick_training.phantom.populations import POPULATIONS
 
-    phantoms = draw_phantoms(range(first_seed, first_seed + count), MORE if more else BASE, (spacing,) * 3)
+    spacing_zyx = None if spacing is None else (spacing,) * 3
+    phantoms = draw_phantoms(range(first_seed, first_seed + count), POPULATIONS[population], spacing_zyx)
     if container:
         write_container_cases(phantoms, out)
     else:

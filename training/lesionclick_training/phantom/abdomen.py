@@ -12,7 +12,12 @@ from lesionclick_training.phantom.shapes import Distance, Solid, Waves, ellipsoi
 
 def upper_abdomen(rng: np.random.Generator, patient: Patient, cavity: Solid, diaphragm: Distance) -> list[Structure]:
     """Liver, gallbladder, spleen, stomach and pancreas."""
-    lower_edge, tail = 1066 + rng.normal(0, 12), 68 + rng.normal(0, 10)
+    up, liver_size = patient.organs_up, patient.size("liver")
+    # a smaller liver ends higher and reaches less far to the left
+    lower_edge, tail = (
+        1066 + up + 200 * (1 - liver_size) + rng.normal(0, 12),
+        68 - 160 * (1 - liver_size) + rng.normal(0, 10),
+    )
     surface = Waves(rng, 70, 2.5)
 
     def under_liver(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -25,11 +30,14 @@ def upper_abdomen(rng: np.random.Generator, patient: Patient, cavity: Solid, dia
     def below(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         return diaphragm(z, y, x) + 4
 
-    liver = cavity.grown(-4).where(below, 4).where(under_liver, 22).within((1030, None, None), (1260, None, 95))
-    spleen_size = rng.uniform(0.85, 1.2)
+    liver = cavity.grown(-4).where(below, 4).where(under_liver, 22).within((1030, None, None), (1260 + up, None, 95))
+    spleen_size = rng.uniform(0.85, 1.2) * patient.size("spleen")
     spleen = (
         ellipsoid(
-            (1160, 46, 100), np.array([56, 40, 27]) * spleen_size, rotation(about_z=-30, about_x=-20), Waves(rng, 50, 2)
+            (1160 + 1.9 * up, 46, 100),
+            np.array([56, 40, 27]) * spleen_size,
+            rotation(about_z=-30, about_x=-20),
+            Waves(rng, 50, 2),
         )
         .where(cavity.grown(-4).distance, 4)
         .where(below, 4)
@@ -46,7 +54,8 @@ def upper_abdomen(rng: np.random.Generator, patient: Patient, cavity: Solid, dia
         ],
         10,
     )
-    fullness = rng.uniform(0.75, 1.15)
+    stomach_line += (1.3 * up, -0.3 * up, 0)
+    fullness = rng.uniform(0.75, 1.15) * patient.size("stomach")
     wide = np.interp(np.arange(10), [0, 2, 5, 9], [28, 27, 21, 12]) * fullness
     stomach = organ_number("stomach")
     gas = [
@@ -56,7 +65,7 @@ def upper_abdomen(rng: np.random.Generator, patient: Patient, cavity: Solid, dia
     pancreas = smooth_path([(1082, 2, -32), (1102, -8, 0), (1118, 8, 40), (1135, 28, 70)], 7)
     return [
         Structure("liver", [liver], patient.enhanced(58.0, 108.0), organ_number("liver")),
-        Structure("gallbladder", [ellipsoid((1095, -42, -52), (24, 14, 14), rotation(about_x=25))], 12.0),
+        Structure("gallbladder", [ellipsoid((1095 + up, -42, -52), (24, 14, 14), rotation(about_x=25))], 12.0),
         Structure("spleen", [spleen], patient.enhanced(50.0, 115.0), organ_number("spleen")),
         Structure("stomach", tube(stomach_line, wide), 42.0, stomach),
         Structure("stomach content", tube(stomach_line, wide - 5), 25.0, stomach),
@@ -133,8 +142,14 @@ def kidneys(rng: np.random.Generator, patient: Patient) -> tuple[list[Structure]
     kidney = organ_number("kidneys")
     structures, ureters = [], []
     for side, level in ((RIGHT, 1088), (LEFT, 1104)):
-        size = rng.uniform(0.9, 1.1)
-        center = np.array((level + rng.normal(0, 6), 46, side * (66 + rng.normal(0, 2))))
+        size = rng.uniform(0.9, 1.1) * patient.size("kidneys")
+        center = np.array(
+            (
+                level + 1.25 * patient.organs_up + rng.normal(0, 6),
+                46 - 0.35 * patient.organs_up,
+                side * (66 + rng.normal(0, 2)),
+            )
+        )
         turn = rotation(about_z=side * 35, about_y=-side * 14, about_x=10)
         hilum = center + np.array((0, -10, -side * 13))
         cortex = ellipsoid(center, np.array([55, 22, 29]) * size, turn, Waves(rng, 40, 1.2))
@@ -167,7 +182,7 @@ def kidneys(rng: np.random.Generator, patient: Patient) -> tuple[list[Structure]
 
 def pelvic_organs(rng: np.random.Generator, patient: Patient) -> list[Structure]:
     """Bladder, and prostate or uterus."""
-    fill = rng.uniform(0.6, 1.2)
+    fill = rng.uniform(0.6, 1.2) * patient.size("bladder")
     bladder_half_height = 30 * fill
     bladder = ellipsoid(
         (876 + bladder_half_height, -26, rng.normal(0, 3)),
@@ -177,7 +192,7 @@ def pelvic_organs(rng: np.random.Generator, patient: Patient) -> list[Structure]
     if patient.female:
         inner = Structure("uterus", [ellipsoid((915, 28, 0), (22, 30, 26), rotation(about_x=-20))], 55.0)
     else:
-        prostate = ellipsoid((858, -12, 0), np.array([17, 15, 20]) * rng.uniform(0.9, 1.35))
+        prostate = ellipsoid((858, -12, 0), np.array([17, 15, 20]) * rng.uniform(0.9, 1.35) * patient.size("prostate"))
         inner = Structure("prostate", [prostate], 42.0, organ_number("prostate"))
     return [
         inner,

@@ -28,12 +28,14 @@ class Anatomy:
         body: all of it up to the skin.
         structures: what is inside, in the order of painting; what none covers is fat.
         landmarks: points (n, 3) along "ureter" and "bowel", and of each "joint".
+        arms: the joints of the right and of the left arm, see `patient.arm_joints`.
     """
 
     patient: Patient
     body: Solid
     structures: tuple[Structure, ...]
     landmarks: dict[str, np.ndarray]
+    arms: tuple[np.ndarray, ...]
 
     def named(self, *names: str) -> list[Solid]:
         """The solids of the structures of these names."""
@@ -44,16 +46,16 @@ def build_anatomy(rng: np.random.Generator, patient: Patient) -> Anatomy:
     """Models a patient's body; `rng` draws the size and place of organs."""
     arms = arm_joints(rng, patient)
     lean, cavity, chest_glands = lean_body(patient, arms), body_cavity(patient), breasts(patient)
-    diaphragm = chest.diaphragm_surface(rng)
+    diaphragm = chest.diaphragm_surface(rng, patient)
     bowel, bowel_line = abdomen.bowel(rng, patient)
     kidneys, ureters = abdomen.kidneys(rng, patient)
     structures = (
         *_muscles(rng, lean, chest_glands),
         Structure("fat", [cavity], -98.0),
-        *head_and_neck.face_and_neck(rng),
-        *head_and_neck.skull_and_brain(rng),
+        *head_and_neck.face_and_neck(rng, patient),
+        *head_and_neck.skull_and_brain(rng, patient),
         *chest.mediastinum(cavity),
-        *chest.lungs(rng, cavity, diaphragm),
+        *chest.lungs(rng, patient, cavity, diaphragm),
         *chest.heart(rng, patient),
         *abdomen.upper_abdomen(rng, patient, cavity, diaphragm),
         *bowel,
@@ -64,10 +66,10 @@ def build_anatomy(rng: np.random.Generator, patient: Patient) -> Anatomy:
         *skeleton.spine(),
         *skeleton.rib_cage(cavity),
         *skeleton.pelvis(cavity),
-        *skeleton.limb_bones(arms),
+        *skeleton.limb_bones(arms, legs=patient.legs),
     )
     landmarks = {"ureter": ureters, "bowel": bowel_line, "joint": _joints(arms)}
-    return Anatomy(patient, _up_to_skin(patient, lean, chest_glands), structures, landmarks)
+    return Anatomy(patient, _up_to_skin(patient, lean, chest_glands), structures, landmarks, tuple(arms))
 
 
 def _up_to_skin(patient: Patient, lean: Solid, chest_glands: tuple[Solid, ...]) -> Solid:

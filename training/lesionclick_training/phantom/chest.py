@@ -20,9 +20,9 @@ from lesionclick_training.phantom.shapes import (
 )
 
 
-def diaphragm_surface(rng: np.random.Generator) -> Distance:
+def diaphragm_surface(rng: np.random.Generator, patient: Patient) -> Distance:
     """Signed distance in mm to the diaphragm: negative below it, positive in the chest."""
-    tops = 1236 + rng.normal(0, 8), 1222 + rng.normal(0, 8)
+    tops = 1236 + patient.organs_up + rng.normal(0, 8), 1222 + patient.organs_up + rng.normal(0, 8)
 
     def height(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         back = np.where(y > 0, 1.15, 0.6).astype(np.float32) * (y / 88) ** 2
@@ -48,7 +48,7 @@ def mediastinum(cavity: Solid) -> list[Structure]:
     ]
 
 
-def lungs(rng: np.random.Generator, cavity: Solid, diaphragm: Distance) -> list[Structure]:
+def lungs(rng: np.random.Generator, patient: Patient, cavity: Solid, diaphragm: Distance) -> list[Structure]:
     """Both lungs with their vessels."""
     structures = []
     for side in SIDES:
@@ -59,7 +59,7 @@ def lungs(rng: np.random.Generator, cavity: Solid, diaphragm: Distance) -> list[
             distance: np.ndarray = waist - 16 * front - side * x
             return distance
 
-        solid = cavity.grown(-3).where(medial, 16).where(lambda z, y, x: -diaphragm(z, y, x), 3)
+        solid = cavity.grown(-3 - patient.lung_margin).where(medial, 16).where(lambda z, y, x: -diaphragm(z, y, x), 3)
         solid = solid.within((1080, None, 0 if side == LEFT else None), (None, None, 0 if side == RIGHT else None))
         structures.append(Structure("lung", [solid], -840.0, organ_number("lungs")))
         structures.append(Structure("lung vessel", _vessel_tree(rng, side), -250.0, organ_number("lungs")))
@@ -80,13 +80,14 @@ def _vessel_tree(rng: np.random.Generator, side: int) -> list[Solid]:
 def heart(rng: np.random.Generator, patient: Patient) -> list[Structure]:
     """Heart with its chambers and the muscle of the left ventricle."""
     organ = organ_number("heart")
-    size = rng.uniform(0.92, 1.1)
+    size = rng.uniform(0.92, 1.1) * patient.size("heart")
     turn = rotation(about_z=42, about_x=-12, about_y=35)
-    whole = ellipsoid((1240, -34, 20), np.array([44, 45, 60]) * size, turn, Waves(rng, 60, 2))
-    lv_center = np.array((1228, -32, 46))
+    center = np.array((1240 + 1.8 * patient.organs_up, -34 + 0.3 * patient.organs_up, 20))
+    whole = ellipsoid(center, np.array([44, 45, 60]) * size, turn, Waves(rng, 60, 2))
+    lv_center = center + np.array((-12, 2, 26)) * patient.size("heart")
     ventricle = ellipsoid(lv_center, np.array([31, 31, 42]) * size, turn)
     chamber = ellipsoid(lv_center + np.array((3, 3, -6)), np.array([20, 20, 33]) * size, turn)
-    right = ellipsoid((1238, -58, 6), np.array([30, 20, 36]) * size, turn)
+    right = ellipsoid(center + np.array((-2, -24, -14)) * patient.size("heart"), np.array([30, 20, 36]) * size, turn)
     blood = patient.enhanced(42.0, 150.0)
     return [
         Structure("fat", [whole.grown(3)], -70.0),

@@ -20,13 +20,15 @@ PHANTOM_WARNING = "trained on synthetic phantoms, for demonstration and tests, n
 """What a model says of itself each time it is used, if a phantom was in its training data."""
 
 
-def draw_phantoms(seeds: Sequence[int], population: Population, spacing_zyx: Triple) -> Iterator[tuple[str, Phantom]]:
+def draw_phantoms(
+    seeds: Sequence[int], population: Population, spacing_zyx: Triple | None
+) -> Iterator[tuple[str, Phantom]]:
     """The phantoms of seeds, each with its name <population>_<tracer>_<seed>; shows progress.
 
     Args:
         seeds: 0 or more each.
         population: what patients, scans, lesions and decoys are drawn from.
-        spacing_zyx: mm.
+        spacing_zyx: mm; None for what the population says.
     """
     with Progress("making phantoms", len(seeds), "phantoms") as progress:
         for seed in seeds:

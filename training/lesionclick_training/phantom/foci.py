@@ -6,16 +6,13 @@ not even in that: only a click can tell them apart.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from lesionclick_training.phantom.anatomy import Anatomy
-from lesionclick_training.phantom.population import DecoyKind, Population, Tracer, draw
-from lesionclick_training.phantom.shapes import Solid, Waves, ellipsoid, rotation, union
+from lesionclick_training.phantom.population import DecoyKind, Population, Site, Tracer, draw
+from lesionclick_training.phantom.shapes import Distance, Solid, Waves, ellipsoid, rotation, union
 from lesionclick_training.phantom.uptake import HOT_ORGANS
-
-Site = Literal["node", "bone", "liver", "lung", "soft tissue"]
 
 SITES: dict[Tracer, dict[Site, float]] = {
     "FDG": {"node": 0.36, "lung": 0.2, "bone": 0.18, "liver": 0.14, "soft tissue": 0.12},
@@ -93,7 +90,7 @@ class Focus:
     hu: float | None
     uptake: float
     contrast: float
-    texture: Waves
+    texture: Distance
 
     def suv(self, background: float) -> float:
         """Mean SUV in tissue of an SUV; tissue of less than SUV 1 counts as 1 for the contrast."""
@@ -143,7 +140,7 @@ def _focus(
         lesion=lesion,
         center=center,
         radius=radius,
-        solid=_irregular(rng, center, radius, draw(rng, population.roughness)),
+        solid=irregular(rng, center, radius, draw(rng, population.roughness)),
         hu=hu,
         uptake=0.0 if weak else uptake,
         contrast=weak_contrast if weak else population.least_contrast,
@@ -151,7 +148,7 @@ def _focus(
     )
 
 
-def _irregular(rng: np.random.Generator, center: np.ndarray, radius: float, roughness: float) -> Solid:
+def irregular(rng: np.random.Generator, center: np.ndarray, radius: float, roughness: float) -> Solid:
     """A bumpy ellipsoid, some of the larger ones with a second lobe."""
     axes = np.exp(rng.normal(0, 0.16, size=3))
     axes *= radius / np.prod(axes) ** (1 / 3)
@@ -173,12 +170,12 @@ def _spot(
     radius: float,
 ) -> Spot:
     if decoy == "fracture":
-        return _point_in(rng, anatomy.named("rib"), 1.0), 500.0
+        return point_in(rng, anatomy.named("rib"), 1.0), 500.0
     if decoy is not None and decoy != "mimic":
         points = anatomy.landmarks[decoy]
         return points[rng.integers(len(points))] + rng.normal(0, 2, size=3), None
     if rng.random() < population.touching_probability:
-        return _beside_hot_organ(rng, anatomy, tracer, radius), 45.0
+        return beside_hot_organ(rng, anatomy, tracer, radius), 45.0
     sites = SITES[tracer]
     site = list(sites)[rng.choice(len(sites), p=np.array(list(sites.values())))]
     return SITE_SPOTS[site](rng, anatomy, tracer, radius)
@@ -195,21 +192,26 @@ def _in_bone(rng: np.random.Generator, anatomy: Anatomy, tracer: Tracer, radius:
     name = str(rng.choice(list(BONES), p=np.array(list(BONES.values()))))
     sclerotic = 0.55 if tracer == "PSMA" else 0.25
     hu = rng.choice(np.array((620.0, 60.0, np.nan)), p=(sclerotic, 0.4 * (1 - sclerotic), 0.6 * (1 - sclerotic)))
-    return _point_in(rng, anatomy.named(name), 1.0), None if np.isnan(hu) else float(hu)
+    return point_in(rng, anatomy.named(name), 1.0), None if np.isnan(hu) else float(hu)
 
 
 def _in_liver(rng: np.random.Generator, anatomy: Anatomy, tracer: Tracer, radius: float) -> Spot:
-    return _point_in(rng, anatomy.named("liver"), 0.7 * radius), anatomy.patient.enhanced(38.0, 75.0)
+    return point_in(rng, anatomy.named("liver"), 0.7 * radius), anatomy.patient.enhanced(38.0, 75.0)
 
 
 def _in_lung(rng: np.random.Generator, anatomy: Anatomy, tracer: Tracer, radius: float) -> Spot:
-    return _point_in(rng, anatomy.named("lung"), 0.5 * radius), float(rng.normal(25, 10))
+    return point_in(rng, anatomy.named("lung"), 0.5 * radius), float(rng.normal(25, 10))
 
 
 def _in_soft_tissue(rng: np.random.Generator, anatomy: Anatomy, tracer: Tracer, radius: float) -> Spot:
     """Under the skin or between muscles, from thigh to neck and without the arms."""
     body = anatomy.body.within((680.0, None, -170.0), (1480.0, None, 170.0))
-    return _point_in(rng, [body.without(*anatomy.named(*KEPT_CLEAR))], 5.0 + 0.6 * radius), 45.0
+    return point_in(rng, [body.without(*anatomy.named(*KEPT_CLEAR))], 5.0 + 0.6 * radius), 45.0
+
+
+def _in_prostate(rng: np.random.Generator, anatomy: Anatomy, tracer: Tracer, radius: float) -> Spot:
+    """In the prostate or, where it was taken out, in its bed."""
+    return np.array((858.0, -6.0, 0.0)) + rng.normal(0, (8, 8, 10)), None
 
 
 SITE_SPOTS: dict[Site, Callable[[np.random.Generator, Anatomy, Tracer, float], Spot]] = {
@@ -218,10 +220,11 @@ SITE_SPOTS: dict[Site, Callable[[np.random.Generator, Anatomy, Tracer, float], S
     "liver": _in_liver,
     "lung": _in_lung,
     "soft tissue": _in_soft_tissue,
+    "prostate": _in_prostate,
 }
 
 
-def _point_in(rng: np.random.Generator, solids: Sequence[Solid], depth: float) -> np.ndarray:
+def point_in(rng: np.random.Generator, solids: Sequence[Solid], depth: float) -> np.ndarray:
     """A random point at least `depth` mm deep in one of some solids, or the deepest one tried."""
     sizes = np.array([np.prod(solid.high - solid.low) for solid in solids])
     chosen = rng.choice(len(solids), size=TRIAL_POINTS, p=sizes / sizes.sum())
@@ -236,7 +239,7 @@ def _point_in(rng: np.random.Generator, solids: Sequence[Solid], depth: float) -
     return point
 
 
-def _beside_hot_organ(rng: np.random.Generator, anatomy: Anatomy, tracer: Tracer, radius: float) -> np.ndarray:
+def beside_hot_organ(rng: np.random.Generator, anatomy: Anatomy, tracer: Tracer, radius: float) -> np.ndarray:
     """A random point of the body from which a focus of a radius just reaches an organ with high uptake."""
     solids = anatomy.named(str(rng.choice(HOT_ORGANS[tracer])))
     organ = solids[rng.integers(len(solids))]

@@ -6,21 +6,23 @@ Each function returns structures in the order of painting; `rng` draws sizes and
 import numpy as np
 
 from lesionclick_training.data.nnunet_layout import organ_number
-from lesionclick_training.phantom.patient import AIR_HU, SIDES, Structure
+from lesionclick_training.phantom.patient import AIR_HU, SIDES, Patient, Structure
 from lesionclick_training.phantom.shapes import Waves, ellipsoid, smooth_path, tube
 
 
-def skull_and_brain(rng: np.random.Generator) -> list[Structure]:
+def skull_and_brain(rng: np.random.Generator, patient: Patient) -> list[Structure]:
     """Skull, liquor and brain."""
     outer = ellipsoid((1638, 2, 0), (76, 88, 67))
     relief = Waves(rng, 45.0, 3.0)
 
     def above_base(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         temporal = np.exp(-(((np.abs(x) - 38) / 16) ** 2) - ((y + 15) / 30) ** 2)
-        distance: np.ndarray = 0.9 * (1597 - 0.5 * y - 16 * temporal - z) + relief(z, y, x)
+        distance: np.ndarray = 0.9 * (1597 - patient.brain_down - 0.5 * y - 16 * temporal - z) + relief(z, y, x)
         return distance
 
-    brain_space = outer.grown(-7).where(above_base, 8).within((1545, None, None), (None, None, None))
+    brain_space = (
+        outer.grown(-7).where(above_base, 8).within((1545 - patient.brain_down, None, None), (None, None, None))
+    )
     folds = Waves(rng, 22.0, 1.0)
     gray = brain_space.grown(-3)
     white = gray.grown(-9).where(lambda z, y, x: 6.0 * folds(z, y, x) - 1)
@@ -36,10 +38,10 @@ def skull_and_brain(rng: np.random.Generator) -> list[Structure]:
     ]
 
 
-def face_and_neck(rng: np.random.Generator) -> list[Structure]:
+def face_and_neck(rng: np.random.Generator, patient: Patient) -> list[Structure]:
     """Jaw, airways, eyes and glands."""
     gland = organ_number("glands")
-    big, sub = rng.uniform(0.85, 1.15, size=2)
+    big, sub = rng.uniform(0.85, 1.15, size=2) * patient.size("glands")
     jaw = smooth_path([(1550, 8, -50), (1515, -25, -46), (1503, -68, -22), (1503, -76, 0)], 6)
     other_jaw = jaw * (1, 1, -1)
     parotids = [ellipsoid((1546, 4, s * 54), np.array([25, 17, 10]) * big, bumps=Waves(rng, 25, 1.2)) for s in SIDES]

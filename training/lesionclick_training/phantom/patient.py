@@ -6,8 +6,8 @@ axis, by fat, and by the position of the arms. Levels and sizes are of adults an
 they do in a CT.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -51,6 +51,12 @@ class Patient:
         visceral: how far fat inside pushes the belly forward, mm of the standard frame.
         arms_up: above the head, else beside the body.
         contrast_agent: whether the CT has it in vessels and organs.
+        sizes: of organs, linear, over the standard's; 1 where an organ is not named.
+        organs_up: how far diaphragm, heart and upper abdomen lie above the standard level, mm.
+        lung_margin: how far the lungs stay off the wall of the chest, mm.
+        brain_down: how far the base of the brain lies below the standard level, mm.
+        legs: whether the body goes on below the middle of the thighs.
+        bend: levels, and how far to the back the body lies there, mm.
     """
 
     female: bool
@@ -59,6 +65,16 @@ class Patient:
     visceral: float
     arms_up: bool
     contrast_agent: bool
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    organs_up: float = 0.0
+    lung_margin: float = 0.0
+    brain_down: float = 0.0
+    legs: bool = False
+    bend: tuple[tuple[float, float], ...] = ()
+
+    def size(self, organ: str) -> float:
+        """The linear size of an organ over the standard's."""
+        return self.sizes.get(organ, 1.0)
 
     @property
     def back(self) -> float:
@@ -76,13 +92,31 @@ def draw_patient(rng: np.random.Generator, tracer: Tracer, population: Populatio
     height = draw(rng, population.height_mm) * (0.96 if female else 1.02)
     frame = draw(rng, population.frame) * (0.97 if female else 1.0)
     tall = height / STANDARD_HEIGHT
-    return Patient(
+    patient = Patient(
         female=female,
         scale_zyx=(tall, tall**0.6 * frame**0.7, tall**0.6 * frame),
         fat=draw(rng, population.fat_mm) * (1.2 if female else 1.0),
         visceral=draw(rng, population.visceral_mm) * (0.6 if female else 1.0),
         arms_up=bool(rng.random() < population.arms_up_probability),
         contrast_agent=bool(rng.random() < population.contrast_agent_probability),
+    )
+    body = population.body
+    if body is None:
+        return patient
+    cushion = draw(rng, body.cushion_range)
+    build = float(np.exp(rng.normal(0, body.build_spread)))
+    return replace(
+        patient,
+        sizes={
+            organ: float(size * np.exp(rng.normal(0, body.spread.get(organ, 0.07))))
+            * (1 if organ == "bladder" else build)
+            for organ, size in body.sizes[tracer].items()
+        },
+        organs_up=draw(rng, body.organs_up_mm),
+        lung_margin=draw(rng, body.lung_margin_mm),
+        brain_down=body.brain_down_mm,
+        legs=True,
+        bend=tuple((z, shift * cushion) for z, shift in body.cushion),
     )
 
 
@@ -145,6 +179,13 @@ def lean_body(patient: Patient, arms: Sequence[np.ndarray]) -> Solid:
             capsule(wrist, fingers, 26, 24),
         ]
     for side in SIDES:
+        if patient.legs:
+            limbs += [
+                capsule((640, 0, side * 82), (480, 2, side * 78), 66, 52),
+                capsule((475, 4, side * 78), (320, 14, side * 77), 50, 54),
+                capsule((320, 14, side * 77), (90, 12, side * 74), 54, 32),
+                capsule((45, 16, side * 74), (30, -130, side * 88), 34, 24),
+            ]
         limbs += [
             capsule((850, 4, side * 86), (640, 0, side * 82), 80, 66),
             capsule((900, 52, side * 62), (850, 52, side * 66), 45),

@@ -1,11 +1,17 @@
-"""Population that phantoms are drawn from: every random choice of a patient, a scan and its lesions, as data."""
+"""Population that phantoms are drawn from: every random choice of a patient, a scan and its lesions, as data.
 
+The populations in use are in `populations`.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 Tracer = Literal["FDG", "PSMA"]
+
+Site = Literal["node", "bone", "liver", "lung", "soft tissue", "prostate"]
 
 DecoyKind = Literal["mimic", "ureter", "bowel", "joint", "fracture"]
 
@@ -31,8 +37,112 @@ def draw(rng: np.random.Generator, what: Range | LogNormal) -> float:
 
 
 @dataclass(frozen=True)
+class Body:
+    """How the organs of a population's patients differ from the standard body's."""
+
+    sizes: Mapping[Tracer, Mapping[str, float]]
+    """Linear sizes of organs over the standard's."""
+    spread: Mapping[str, float]
+    """Standard deviation of the logarithm of an organ's size; 0.07 where an organ is not named."""
+    build_spread: float = 0.02
+    """The same of all organs of a patient together."""
+    organs_up_mm: Range = (20.0, 40.0)
+    """How far diaphragm, heart and upper abdomen lie above the standard level: patients lie and breathe out."""
+    cushion: tuple[tuple[float, float], ...] = ()
+    """Levels of the standard frame and how far to the back the body lies there, mm."""
+    cushion_range: Range = (0.5, 1.5)
+    """Times which a patient has it."""
+    brain_down_mm: float = 0.0
+    """How far the base of the brain lies below the standard level."""
+    lung_margin_mm: Range = (0.0, 0.0)
+    """How far the lungs stay off the wall of the chest."""
+
+
+@dataclass(frozen=True)
+class ScannerGrid:
+    """The voxels of a model of scanner, and how often it is met."""
+
+    columns: int
+    pixel_mm: float
+    slice_mm: float
+    share: float
+
+
+@dataclass(frozen=True)
+class FieldOfView:
+    """What part of a patient scans show; quantiles are at `reality.LEVELS`."""
+
+    scanners: tuple[ScannerGrid, ...]
+    above_liver_mm: tuple[float, ...]
+    """Quantiles of the upper end's height above the middle of the liver's box."""
+    below_liver_mm: tuple[float, ...]
+    """Quantiles of the lower end's depth below it, where a scan ends above the knees."""
+    to_the_toes: float
+    """Probability of a scan from the vertex to the toes or the calves."""
+
+
+@dataclass(frozen=True)
+class Disease:
+    """What lesions and benign foci the patients of one tracer have. Volumes are in ml, uptake in SUV."""
+
+    lesion_free: float
+    count: LogNormal
+    """Of lesions, rounded, where there are any."""
+    typical_ml: LogNormal
+    """A patient's typical lesion."""
+    spread: float
+    """Standard deviation of the logarithm of volume within a patient."""
+    sites: Mapping[Site, float]
+    """Where lesions lie, as shares."""
+    mass: float
+    """Probability that a patient with lesions has one large tumor of limb or trunk, and few others."""
+    mass_ml: LogNormal
+    mass_uptake: LogNormal
+    uptake: LogNormal
+    """SUV of lesions and decoys, above that of the tissue around."""
+    weak: float
+    """Share of lesions and decoys that barely exceed the tissue around, by `weak_contrast`."""
+    weak_contrast: Range
+    decoy_count: LogNormal
+    decoy_kinds: Mapping[str, float]
+    """Kinds of benign foci with their shares."""
+    brown_fat: float
+    injection_site: float
+    """Probabilities of the two, the second where the arm lies in the field."""
+    marrow: float
+    """Probability of activated marrow."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the contours of readers err."""
+
+    threshold: float = 0.5
+    """Share of lesions that are contoured by a threshold of their own maximum."""
+    threshold_range: Range = (0.38, 0.55)
+    offset_mm: float = 0.7
+    """Standard deviation of a whole contour's shift outward."""
+    jitter_mm: float = 0.9
+    """Standard deviation of the wobble along a contour."""
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Probabilities of metal in a patient, with its streaks in the CT and its traces in the corrected PET."""
+
+    dental: float = 0.4
+    hip: float = 0.06
+    knee: float = 0.06
+    spine: float = 0.04
+    pacemaker: float = 0.04
+
+
+@dataclass(frozen=True)
 class Population:
-    """Distributions of patients, scans, lesions and decoys; `BASE` and `MORE` are the two in use.
+    """Distributions of patients, scans, lesions and decoys.
+
+    A population with a `body`, `fields`, `diseases`, a `reading` and `artifacts` is held to real cases; one without
+    has the plain lesions and decoys of the numbers from `lesion_free_probability` to `decoy_kinds`.
 
     Lesions and decoys are drawn from the same uptakes and, for decoys of the kind "mimic", the same sites, so that
     nothing in the image tells such a decoy from a small lesion. More and larger decoys and weaker lesions make the task
@@ -94,24 +204,10 @@ class Population:
     breathing_blur_mm: Range = (2.0, 12.0)
     """Range of the diaphragm's movement during the PET."""
 
-
-BASE = Population()
-"""The population of the base dataset."""
-
-MORE = Population(
-    name="more",
-    psma_probability=0.4,
-    height_mm=(1480.0, 1960.0),
-    frame=(0.9, 1.12),
-    fat_mm=LogNormal(22.0, 0.5, 4.0, 52.0),
-    visceral_mm=(0.0, 48.0),
-    arms_up_probability=0.45,
-    lesion_count=LogNormal(6.0, 0.8, 1.0, 20.0),
-    diameter_mm=LogNormal(24.0, 0.42, 4.0, 40.0),
-    uptake=LogNormal(5.0, 0.6, 2.0, 35.0),
-    decoy_count=LogNormal(2.2, 0.6, 0.0, 10.0),
-    psf_fwhm_mm=(4.5, 8.0),
-    pet_noise=LogNormal(0.12, 0.4, 0.05, 0.3),
-    ct_noise_hu=(8.0, 25.0),
-)
-"""More data: other sizes, counts and doses."""
+    body: Body | None = None
+    fields: Mapping[Tracer, FieldOfView] | None = None
+    """None: from above the vertex to mid thigh, with little air around, in voxels of 5 mm unless told otherwise."""
+    diseases: Mapping[Tracer, Disease] | None = None
+    reading: Reading | None = None
+    """None: contours are the lesions' true outlines."""
+    artifacts: Artifacts | None = None

@@ -26,21 +26,45 @@ Points = Sequence[Numbers] | np.ndarray
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the voxels of a volume lie: centers at origin + index * spacing, mm."""
+    """Where the voxels of a volume lie: centers at origin + index * spacing, mm.
+
+    `bend` gives levels of z, mm, and how far to the back (y, mm) everything at such a level is moved, linear in
+    between: the head on a cushion, the pelvis sunk in. Points and boxes are in the coordinates of the straight body.
+    """
 
     shape_zyx: tuple[int, int, int]
     spacing_zyx: Triple
     origin_zyx: Triple
+    bend: tuple[tuple[float, float], ...] = ()
 
     def scaled(self, factor_zyx: Numbers) -> Self:
         """The same voxels in coordinates that are multiplied by a factor an axis."""
         spacing = tuple(s * f for s, f in zip(self.spacing_zyx, factor_zyx, strict=True))
         origin = tuple(o * f for o, f in zip(self.origin_zyx, factor_zyx, strict=True))
-        return type(self)(self.shape_zyx, spacing, origin)
+        bend = tuple((z * factor_zyx[0], shift * factor_zyx[1]) for z, shift in self.bend)
+        return type(self)(self.shape_zyx, spacing, origin, bend)
+
+    @property
+    def whole(self) -> tuple[slice, slice, slice]:
+        """The box of all voxels."""
+        z, y, x = (slice(0, size) for size in self.shape_zyx)
+        return z, y, x
+
+    def part(self, box: tuple[slice, slice, slice]) -> Self:
+        """The grid of a box's voxels."""
+        shape = tuple(part.stop - part.start for part in box)
+        origin = tuple(a + s * b.start for a, s, b in zip(self.origin_zyx, self.spacing_zyx, box, strict=True))
+        return type(self)(
+            (shape[0], shape[1], shape[2]), self.spacing_zyx, (origin[0], origin[1], origin[2]), self.bend
+        )
 
     def box(self, low: Numbers, high: Numbers, margin: float = 0.0) -> tuple[slice, slice, slice]:
         """The voxels between two corners, widened by a margin in mm; empty slices where the grid does not reach."""
         slices = []
+        if self.bend:
+            levels = [low[0], high[0], *(z for z, _ in self.bend if low[0] < z < high[0])]
+            shifts = self.shift_at(np.array(levels))
+            low, high = (low[0], low[1] + shifts.min(), low[2]), (high[0], high[1] + shifts.max(), high[2])
         for size, step, start, a, b in zip(self.shape_zyx, self.spacing_zyx, self.origin_zyx, low, high, strict=True):
             first = int(np.clip(np.ceil((a - margin - start) / step), 0, size))
             last = int(np.clip(np.floor((b + margin - start) / step) + 1, first, size))
@@ -48,13 +72,22 @@ class Grid:
         return slices[0], slices[1], slices[2]
 
     def points(self, box: tuple[slice, ...] | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The centers of a box's voxels (of all voxels by default) as three open float32 axes that broadcast."""
-        ranges = box or tuple(slice(0, size) for size in self.shape_zyx)
+        """The centers of a box's voxels (of all voxels by default) as three float32 arrays that broadcast."""
+        ranges = box or self.whole
         z, y, x = (
             (start + step * np.arange(part.start, part.stop)).astype(np.float32)
             for start, step, part in zip(self.origin_zyx, self.spacing_zyx, ranges, strict=True)
         )
-        return z[:, None, None], y[None, :, None], x[None, None, :]
+        return self.straightened(z[:, None, None], y[None, :, None], x[None, None, :])
+
+    def shift_at(self, z: np.ndarray) -> np.ndarray:
+        """How far to the back everything at levels of z is moved, mm."""
+        levels, shifts = zip(*self.bend, strict=True)
+        return np.asarray(np.interp(z, levels, shifts), dtype=np.float32)
+
+    def straightened(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Open axes of points in the scanner as arrays of the straight body's coordinates, which broadcast."""
+        return (z, y - self.shift_at(z), x) if self.bend else (z, y, x)
 
 
 @dataclass(frozen=True)
@@ -246,6 +279,40 @@ class Waves:
             total -= np.sin(a) * np.sin(b)
         field: np.ndarray = np.clip(self._amplitude * total, -self.bound, self.bound)
         return field
+
+
+def sampled(function: Distance, grid: Grid, box: tuple[slice, slice, slice], coarse_mm: float = 0.0) -> np.ndarray:
+    """A function's values at a box's voxels: float32; linear between points `coarse_mm` apart on a finer grid."""
+    steps = [max(1, round(coarse_mm / step)) for step in grid.spacing_zyx]
+    if max(steps) == 1:
+        return np.asarray(function(*grid.points(box)), dtype=np.float32)
+    sizes = [part.stop - part.start for part in box]
+    counts = [max(2, int(np.ceil((size - 1) / step)) + 1) for size, step in zip(sizes, steps, strict=True)]
+    sparse = Grid(
+        (counts[0], counts[1], counts[2]),
+        tuple(s * (n - 1) / (c - 1) for s, n, c in zip(grid.spacing_zyx, sizes, counts, strict=True)),
+        grid.part(box).origin_zyx,
+        grid.bend,
+    )
+    distance = np.asarray(function(*sparse.points()), dtype=np.float32)
+    for axis, size in enumerate(sizes):
+        distance = _stretched(distance, axis, size)
+    return distance
+
+
+def _stretched(values: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """Values with linear ones in between, so that an axis has a size; both ends stay."""
+    count = values.shape[axis]
+    if count == size:
+        return values
+    at = np.linspace(0, count - 1, size)
+    lower = np.minimum(at.astype(int), count - 2)
+    shape = [1, 1, 1]
+    shape[axis] = size
+    rest = (at - lower).astype(np.float32).reshape(shape)
+    low: np.ndarray = values.take(lower, axis)
+    low += rest * (values.take(lower + 1, axis) - low)
+    return low
 
 
 def coverage(distance: np.ndarray, width: float) -> np.ndarray:

@@ -164,9 +164,21 @@ def pelvis(cavity: Solid) -> list[Structure]:
     ]
 
 
-def limb_bones(arms: Sequence[np.ndarray]) -> list[Structure]:
-    """Thighs, upper arms and forearms; `arms` as `patient.arm_joints` gives them."""
+def limb_bones(arms: Sequence[np.ndarray], legs: bool = False) -> list[Structure]:
+    """Thighs, upper arms and forearms, `legs` to the feet; `arms` as `patient.arm_joints` gives them."""
     cortex, marrow, joints = [], [], []
+    for side in SIDES if legs else ():
+        knee, ankle = np.array((480, -4, side * 80)), np.array((75, 14, side * 74))
+        shin = knee - np.array((12, 2, 0))
+        joints.append(ellipsoid(knee - (6, 0, 0), (26, 30, 36)))
+        cortex += [
+            *tube([(640, -6, side * 100), (530, -4, side * 84), knee], [14, 17, 30]),
+            *tube([shin, shin - (60, 4, 0), ankle], [30, 15, 15]),
+            capsule((448, 12, side * 108), (75, 20, side * 92), 6),
+            ellipsoid((494, -46, side * 80), (22, 10, 20)),
+            *tube([ankle - (20, -8, 0), (38, -40, side * 80), (28, -120, side * 88)], [19, 13, 8]),
+        ]
+        marrow += [*tube([(530, -4, side * 84), knee], [11, 25]), capsule(shin, shin - (60, 4, 0), 25, 9)]
     for side in SIDES:
         femur = [(895, -2, side * 88), (872, 4, side * 124), (845, 4, side * 128), (640, -6, side * 100)]
         joints.append(ellipsoid(femur[0], (27, 27, 27)))

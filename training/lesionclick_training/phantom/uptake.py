@@ -104,6 +104,9 @@ HOT_ORGANS: Mapping[Tracer, tuple[str, ...]] = {
 """Structures with an uptake that a focus beside them runs into."""
 
 
+RED_MARROW = ("vertebra", "pelvis", "pelvic marrow", "sternum", "rib", "scapula", "long bone marrow")
+
+
 class Uptake:
     """The SUV of one patient's healthy tissues."""
 
@@ -114,6 +117,11 @@ class Uptake:
         self._level = {
             name: median * np.exp(spread * rng.normal()) for name, (median, spread, _) in self._table.items()
         }
+
+    def raise_marrow(self, factor: float) -> None:
+        """Multiplies the uptake of all red marrow, as treatment or inflammation does."""
+        for name in RED_MARROW:
+            self._level[name] *= factor
 
     def of(self, name: str) -> float:
         """The patient's level of tissue of a name."""

@@ -11,15 +11,17 @@ from lesionclick.case.dataset import case_names
 
 def test_phantoms_make_a_dataset_that_grows(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = tmp_path / "raw" / "Dataset901_Phantom"
-    assert run_command(capsys, "phantoms", out, "--count", 2, "--spacing", 14)[:2] == (0, f"{out}: 2 phantoms\n")
-    assert run_command(capsys, "phantoms", out, "--count", 1, "--first-seed", 5, "--more", "--spacing", 14)[0] == 0
+    two = ("--count", 2, "--population", "base", "--spacing", 14)
+    assert run_command(capsys, "phantoms", out, *two)[:2] == (0, f"{out}: 2 phantoms\n")
+    more = ("--count", 1, "--first-seed", 5, "--population", "more", "--spacing", 14)
+    assert run_command(capsys, "phantoms", out, *more)[0] == 0
     names = case_names(out)
     assert [name.split("_")[0] for name in names] == ["base", "base", "more"]
     assert [name.split("_")[2] for name in names] == ["00000", "00001", "00005"]
     dataset = json.loads((out / "dataset.json").read_text())
     assert dataset["numTraining"] == 3
     assert dataset["description"] == "trained on synthetic phantoms, for demonstration and tests, not for patients"
-    code, _, errors = run_command(capsys, "phantoms", out, "--count", 1, "--spacing", 14)
+    code, _, errors = run_command(capsys, "phantoms", out, "--count", 1, "--population", "base", "--spacing", 14)
     assert code == 2
     assert f"has a case {names[0]} already" in errors
 

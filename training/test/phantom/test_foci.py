@@ -4,7 +4,8 @@ import pytest
 from lesionclick_training.phantom.anatomy import Anatomy, build_anatomy
 from lesionclick_training.phantom.foci import Focus, draw_foci
 from lesionclick_training.phantom.patient import draw_patient
-from lesionclick_training.phantom.population import BASE, MORE, Tracer
+from lesionclick_training.phantom.population import Tracer
+from lesionclick_training.phantom.populations import BASE, MORE
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ from scipy import ndimage
 
 from lesionclick_training.data import nnunet_layout
 from lesionclick_training.phantom.phantom import Phantom, make_phantom
-from lesionclick_training.phantom.population import BASE, MORE, LogNormal, Tracer
+from lesionclick_training.phantom.population import LogNormal, Tracer
+from lesionclick_training.phantom.populations import BASE, MORE
 from lesionclick_training.phantom.uptake import Uptake
 
 COARSE = (8.0, 8.0, 8.0)
@@ -16,7 +17,7 @@ EVERYWHERE = np.ones((3, 3, 3))
 
 @pytest.fixture(scope="module")
 def phantoms() -> dict[Tracer, Phantom]:
-    return {"FDG": make_phantom(3, "FDG"), "PSMA": make_phantom(13, "PSMA")}
+    return {"FDG": make_phantom(3, "FDG", population=BASE), "PSMA": make_phantom(13, "PSMA", population=BASE)}
 
 
 def centroid(phantom: Phantom, organ: str) -> np.ndarray:
@@ -30,7 +31,7 @@ def mean_suv(phantom: Phantom, organ: str) -> float:
 
 
 def test_a_seed_gives_the_same_bits_and_another_seed_another_patient() -> None:
-    first, again, other = (make_phantom(seed, spacing_zyx=COARSE) for seed in (5, 5, 6))
+    first, again, other = (make_phantom(seed, spacing_zyx=COARSE, population=BASE) for seed in (5, 5, 6))
     for name in ("ct_zyx", "pet_zyx", "lesion_zyx", "organ_zyx"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
     assert first.tracer == again.tracer
@@ -57,7 +58,7 @@ def test_the_tracer_is_drawn_with_the_populations_probability() -> None:
 
 
 def test_the_same_patient_lies_on_every_grid() -> None:
-    coarse, fine = make_phantom(1, "FDG", (8.0, 8.0, 8.0)), make_phantom(1, "FDG", (6.0, 5.0, 4.0))
+    coarse, fine = (make_phantom(1, "FDG", spacing, population=BASE) for spacing in (COARSE, (6.0, 5.0, 4.0)))
 
     def volume(phantom: Phantom, mask: np.ndarray) -> float:
         return float(mask.sum() * np.prod(phantom.spacing_zyx))
@@ -70,7 +71,7 @@ def test_the_same_patient_lies_on_every_grid() -> None:
 
 
 def test_a_given_shape_is_filled_from_the_middle_of_the_patient() -> None:
-    phantom = make_phantom(2, spacing_zyx=COARSE, shape_zyx=(24, 20, 22))
+    phantom = make_phantom(2, spacing_zyx=COARSE, shape_zyx=(24, 20, 22), population=BASE)
     assert phantom.ct_zyx.shape == (24, 20, 22)
     assert (phantom.ct_zyx > -300).mean() > 0.5
     assert not np.isin(ORGAN["brain"], phantom.organ_zyx)

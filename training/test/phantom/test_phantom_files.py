@@ -9,11 +9,12 @@ from lesionclick.case.clicks import Click
 from lesionclick_training.data import nnunet_layout
 from lesionclick_training.phantom.files import write_container_case, write_nnunet_case
 from lesionclick_training.phantom.phantom import Phantom, make_phantom
+from lesionclick_training.phantom.populations import BASE
 
 
 @pytest.fixture(scope="module")
 def phantom() -> Phantom:
-    return make_phantom(13, "PSMA")
+    return make_phantom(13, "PSMA", population=BASE)
 
 
 def test_nnunet_case(tmp_path: Path, phantom: Phantom) -> None:

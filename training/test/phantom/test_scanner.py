@@ -6,7 +6,8 @@ from scipy import ndimage
 from lesionclick_training.data import nnunet_layout
 from lesionclick_training.phantom.foci import Focus
 from lesionclick_training.phantom.phantom import make_phantom
-from lesionclick_training.phantom.population import BASE, LogNormal
+from lesionclick_training.phantom.population import LogNormal
+from lesionclick_training.phantom.populations import BASE
 from lesionclick_training.phantom.scanner import move_planes, paint_focus
 from lesionclick_training.phantom.shapes import Grid, Waves, ellipsoid
 
