@@ -202,7 +202,7 @@ def _link_dataset(source: Path, target: Path) -> None:
 
 
 def _require_new(names: Sequence[str], dataset: Path, splits: Splits | None) -> None:
-    """Raises CaseError where new cases have names of a dataset's, or are of patients whom its folds are validated on."""
+    """Raises CaseError where new cases have names of a dataset's, or are of patients that a fold validates on."""
     for name in names:
         if (dataset / "labelsTr" / f"{name}{FILE_ENDING}").exists():
             raise CaseError(f"{dataset}: has a case {name} already")

@@ -147,7 +147,7 @@ def require_same_splits(raw: Path, preprocessed: Path) -> None:
             )
     if read_json(raw, CaseError) != read_json(preprocessed, CaseError):
         raise CaseError(
-            f"{preprocessed}: holds other splits than {raw}, expected the same; run `lesionclick-train preprocess` again"
+            f"{preprocessed}: holds other splits than {raw}, expected the same: run `lesionclick-train preprocess`"
         )
 
 

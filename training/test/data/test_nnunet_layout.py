@@ -78,7 +78,7 @@ def test_a_smaller_dataset_without_splits_gets_those_of_the_larger(
 def test_what_a_dataset_cannot_extend_is_refused(tmp_path: Path) -> None:
     small, large = tmp_path / "Dataset901_Small", tmp_path / "Dataset902_Large"
     add_case(small, "fdg_a_1")
-    with pytest.raises(CaseError, match="has no splits_final.json, and its 1 cases of 1 patients cannot be split"):
+    with pytest.raises(CaseError, match=r"has no splits_final\.json, and its 1 cases of 1 patients cannot be split"):
         add_case(large, "new", small)
     write_splits(small, [{"train": ["other"], "val": ["fdg_a_1"]}])
     with pytest.raises(CaseError, match="names the case other"):
