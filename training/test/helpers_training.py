@@ -3,7 +3,7 @@
 import contextlib
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from types import SimpleNamespace
@@ -135,4 +135,22 @@ def read_weights(model: Path, fold: int | str = 0) -> dict[str, torch.Tensor]:
     """The weights of a trained network."""
     path = model / f"fold_{fold}" / "checkpoint_final.pth"
     weights: dict[str, torch.Tensor] = torch.load(path, weights_only=False)["network_weights"]
+    return weights
+
+
+def write_multitalent(
+    path: Path, network: Mapping[str, torch.Tensor], stems: Mapping[int, int]
+) -> dict[str, torch.Tensor]:
+    """Writes a MultiTalent-format checkpoint: stems (number -> input channels), lesion heads of other datasets."""
+    generator = torch.Generator().manual_seed(7)
+    weights: dict[str, torch.Tensor] = {}
+    for name, value in network.items():
+        before, is_stem, after = name.partition("encoder.stem.")
+        if is_stem:
+            for number, channels in stems.items():
+                shape = (value.shape[0], channels, *value.shape[2:]) if value.ndim == 5 else value.shape
+                weights[f"{before}encoder.stem.{number}.{after}"] = torch.randn(shape, generator=generator)
+        elif "organ_seg_layers" not in name:
+            weights[name] = torch.randn(value.shape, generator=generator)
+    torch.save({"network_weights": weights, "trainer_name": "MultiTalent", "current_epoch": np.float64(1)}, path)
     return weights

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from helpers_training import DATASET, make_trainer, make_workspace, tiny_environment
+from helpers_training import DATASET, make_trainer, make_workspace, tiny_environment, write_multitalent
 from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 
 from lesionclick import ModelError
@@ -37,24 +36,6 @@ def named_weights(workspace: Workspace) -> Mapping[str, torch.Tensor]:
     """Names and values of a network of four channels."""
     with tiny_environment():
         weights: Mapping[str, torch.Tensor] = make_trainer(workspace).network.state_dict()
-    return weights
-
-
-def write_multitalent(
-    path: Path, network: Mapping[str, torch.Tensor], stems: Mapping[int, int]
-) -> dict[str, torch.Tensor]:
-    """Writes a MultiTalent-format checkpoint: stems (number -> input channels), lesion heads of other datasets."""
-    generator = torch.Generator().manual_seed(7)
-    weights: dict[str, torch.Tensor] = {}
-    for name, value in network.items():
-        before, is_stem, after = name.partition("encoder.stem.")
-        if is_stem:
-            for number, channels in stems.items():
-                shape = (value.shape[0], channels, *value.shape[2:]) if value.ndim == 5 else value.shape
-                weights[f"{before}encoder.stem.{number}.{after}"] = torch.randn(shape, generator=generator)
-        elif "organ_seg_layers" not in name:
-            weights[name] = torch.randn(value.shape, generator=generator)
-    torch.save({"network_weights": weights, "trainer_name": "MultiTalent", "current_epoch": np.float64(1)}, path)
     return weights
 
 
