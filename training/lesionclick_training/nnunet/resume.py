@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lesionclick.errors import ModelError
-from lesionclick.files import describe_error, read_json_object
+from lesionclick.files import describe_error, read_json_object, short_json
 from lesionclick.model.checkpoint import read_checkpoint
 from lesionclick.model.files import CHECKPOINT_FILE
+from lesionclick.model.plans import decisive_part, find_difference
 from lesionclick_training.nnunet.network_sizes import CONFIGURATION
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
 
@@ -16,12 +16,6 @@ LATEST_FILE = "checkpoint_latest.pth"
 
 CHECKPOINT_FILES = (CHECKPOINT_FILE, LATEST_FILE, "checkpoint_best.pth")
 """nnU-Net goes on from the first of these that exists."""
-
-SAME_PLANS = ("transpose_forward", "foreground_intensity_properties_per_channel")
-"""Entries of plans that decide what a network sees, whatever the configuration."""
-
-SAME_CONFIGURATION = ("spacing", "patch_size", "normalization_schemes", "architecture")
-"""Entries of a configuration that decide what a network is and what it sees."""
 
 
 @dataclass(frozen=True)
@@ -71,26 +65,19 @@ def read_progress(checkpoint: Path, plans: Path, settings: TrainingSettings) -> 
         ModelError: the file is damaged, or of a training with other plans or another optimizer.
     """
     content = read_checkpoint(checkpoint)
-    now = _decisive_entries(read_json_object(plans, ModelError))
+    now = decisive_part(read_json_object(plans, ModelError), CONFIGURATION)
     try:
         epochs = int(content["current_epoch"])
-        before = _decisive_entries(content["init_args"]["plans"])
-        groups = content["optimizer_state"]["param_groups"]
-    except (LookupError, TypeError, ValueError) as error:
+        before = decisive_part(content["init_args"]["plans"], CONFIGURATION)
+        optimizer = Optimizer.AdamW if "betas" in content["optimizer_state"]["param_groups"][0] else Optimizer.SGD
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{checkpoint}: {describe_error(error)} of a training to go on with") from error
-    for name, value in now.items():
-        if before[name] != value:
-            raise ModelError(f"{checkpoint}: was trained with another {name} than {plans} has, expected the same plans")
-    optimizer = Optimizer.AdamW if "betas" in groups[0] else Optimizer.SGD
+    difference = find_difference(before, now)
+    if difference:
+        name, trained, planned = difference
+        raise ModelError(
+            f"{checkpoint}: was trained with {name} {short_json(trained)}, expected {short_json(planned)} as in {plans}"
+        )
     if optimizer != settings.optimizer:
         raise ModelError(f"{checkpoint}: was trained with {optimizer}, expected {settings.optimizer}")
     return Progress(checkpoint, epochs)
-
-
-def _decisive_entries(plans: dict[str, Any]) -> dict[str, Any]:
-    """What two plans must have in common for a network of the one to go on with the other."""
-    configuration = plans["configurations"][CONFIGURATION]
-    return {
-        **{name: plans[name] for name in SAME_PLANS},
-        **{name: configuration[name] for name in SAME_CONFIGURATION},
-    }

@@ -41,7 +41,7 @@ def train_one_of_two(rank: int, folder: Path) -> None:
 def test_two_processes_train_one_network_with_a_sample_each(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     with tiny_environment(), workspace.exported(), SETTINGS.exported():
-        spawn(train_one_of_two, (tmp_path,), nprocs=2)
+        spawn(train_one_of_two, (tmp_path,), nprocs=2)  # type: ignore[no-untyped-call]
     facts = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
     assert [batch_size for batch_size, _, _ in facts] == [1, 1]
     assert [share for _, share, _ in facts] == [0.0, 1.0]  # of two patches nnU-Net lays one around a lesion
