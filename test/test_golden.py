@@ -14,13 +14,13 @@ CASES = ("same-spacing", "resampled", "no-clicks")
 
 
 def run(
-    case: str, model: Path, output: Path, backend: str
+    case: str, model: Path, output: Path, backend: str, field_of_view: str = "full"
 ) -> tuple[np.ndarray, np.ndarray, subprocess.CompletedProcess[str]]:
     """Runs process.py on a golden case; its mask, how far its probability is from the golden one, and the process."""
     probabilities = output / "probability.npz"
     options = ["--input", GOLDEN / case / "input", "--output", output, "--model", model, "--device", "cpu"]
     options += ["--backend", backend, "--precision", "float32"]
-    options += ["--field-of-view", "full", "--mirroring", "all", "--networks", "all"]
+    options += ["--field-of-view", field_of_view, "--mirroring", "all", "--networks", "all"]
     done = process(*options, "--probabilities", probabilities)
     assert done.returncode == 0, done.stderr
     expected = GOLDEN / case / "expected"
@@ -38,10 +38,14 @@ def golden_mask(case: str) -> np.ndarray:
     return mask
 
 
-@pytest.mark.parametrize("backend", ["torch", "openvino"])
+@pytest.mark.parametrize(
+    ("backend", "field_of_view"),
+    [("torch", "full"), ("openvino", "full"), ("openvino", "body")],  # the body fills each of these cases
+)
 @pytest.mark.parametrize("case", CASES)
-def test_probability_is_the_published_one(case: str, backend: str, tmp_path: Path) -> None:
-    mask, difference, _ = run(case, GOLDEN / case / "model", tmp_path, backend)
+def test_probability_is_the_published_one(case: str, backend: str, field_of_view: str, tmp_path: Path) -> None:
+    mask, difference, done = run(case, GOLDEN / case / "model", tmp_path, backend, field_of_view)
+    assert "no body found" not in done.stderr
     assert difference.max() < 0.015
     assert difference.mean() < 2e-4
     assert np.mean(mask != golden_mask(case)) < 2e-4  # voxels whose probability is 0.5 to the third decimal

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import typer
 
 from lesionclick.cli.main import run
+from lesionclick_training.cli.assemble import assemble_command
 from lesionclick_training.cli.convert import convert_app
 from lesionclick_training.cli.phantoms import phantoms_command
 from lesionclick_training.cli.study import table_command, validate_command
@@ -21,6 +22,7 @@ app.command("phantoms")(phantoms_command)
 app.command("preprocess")(preprocess_command)
 app.command("train")(train_command)
 app.command("pretrained")(pretrained_command)
+app.command("assemble")(assemble_command)
 app.command("validate")(validate_command)
 app.command("table")(table_command)
 
