@@ -34,17 +34,14 @@ class Progress:
         """Whether nothing is left to do: the training has ended, and was not shorter than the settings ask for."""
         return self.checkpoint.name == CHECKPOINT_FILE and self.epochs >= settings.epochs
 
-    def reopen(self) -> "Progress":
+    def reopen(self) -> None:
         """Makes the final checkpoint of a training that more epochs are asked of the latest one.
 
         nnU-Net prefers a final checkpoint to a later one: a longer training that is killed would begin again where the
         shorter one had ended.
         """
-        latest = self.checkpoint.with_name(LATEST_FILE)
         if self.checkpoint.name == CHECKPOINT_FILE:
-            self.checkpoint.replace(latest)
-            return Progress(latest, self.epochs)
-        return self
+            self.checkpoint.replace(self.checkpoint.with_name(LATEST_FILE))
 
 
 def find_checkpoint(fold_folder: Path) -> Path | None:

@@ -14,7 +14,7 @@ from lesionclick.model.files import fold_folder
 from lesionclick_training.nnunet.job import Device, TrainingJob
 from lesionclick_training.nnunet.network_sizes import CONFIGURATION
 from lesionclick_training.nnunet.pretrained import write_pretrained
-from lesionclick_training.nnunet.resume import find_checkpoint, read_progress
+from lesionclick_training.nnunet.resume import Progress, find_checkpoint, read_progress
 from lesionclick_training.nnunet.settings import TrainingSettings
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
 from lesionclick_training.nnunet.training_cases import record_training_cases
@@ -62,11 +62,8 @@ def train_network(workspace: Workspace, job: TrainingJob, settings: TrainingSett
         if progress.is_finished(settings):
             logger.info("%s: the training is finished already, after %d epochs", checkpoint, progress.epochs)
             return model
-        progress = progress.reopen()
-        logger.info(
-            "%s: the training goes on after %d of %d epochs", progress.checkpoint, progress.epochs, settings.epochs
-        )
-        _run(workspace, job, plans, dataclasses.replace(settings, lesion_heads=None), resume=True)
+        logger.info("%s: the training goes on after %d of %d epochs", checkpoint, progress.epochs, settings.epochs)
+        _run(workspace, job, plans, dataclasses.replace(settings, lesion_heads=None), progress=progress)
         return model
     if checkpoint is not None:
         logger.warning(
@@ -94,10 +91,12 @@ def _run(
     settings: TrainingSettings,
     *,
     weights: Path | None = None,
-    resume: bool = False,
+    progress: Progress | None = None,
 ) -> None:
     """Calls nnU-Net's training; the processes that it starts for several GPUs get the same environment."""
-    record_training_cases(workspace, job, resume=resume)
+    record_training_cases(workspace, job, resume=progress is not None)
+    if progress is not None:
+        progress.reopen()  # after all that can be refused, which leaves a finished training as it is
     with workspace.exported(), settings.exported():
         run_training(
             str(job.dataset),
@@ -107,7 +106,7 @@ def _run(
             plans.stem,
             pretrained_weights=None if weights is None else str(weights),
             num_gpus=job.num_gpus,
-            continue_training=resume,
+            continue_training=progress is not None,
             device=torch.device(job.device),
         )
 
@@ -125,5 +124,7 @@ def _require_device(job: TrainingJob, plans: Path) -> None:
             f" {batch_size}; a fold a GPU uses more"
         )
     found = torch.cuda.device_count()
+    if not found:
+        raise DeviceError("torch finds no GPU, expected one; --device cpu needs none")
     if job.num_gpus > found:
-        raise DeviceError(f"the job asks for {job.num_gpus} GPUs, torch finds {found}; --device cpu needs none")
+        raise DeviceError(f"torch finds {found} of the {job.num_gpus} GPUs that the training asks for")

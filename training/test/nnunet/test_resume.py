@@ -12,7 +12,8 @@ import torch
 from helpers_training import DATASET, SHORT, make_job, make_trainer, make_workspace, read_weights, tiny_environment
 from nnunetv2.training.logging.nnunet_logger import LocalLogger
 
-from lesionclick.errors import ModelError
+from lesionclick.errors import CaseError, ModelError
+from lesionclick_training.nnunet import training
 from lesionclick_training.nnunet.network_sizes import CONFIGURATION, NetworkSize
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
@@ -165,6 +166,20 @@ def test_a_finished_training_is_prolonged_by_more_epochs_even_if_it_is_killed_on
     assert losses(fold / FINAL)[:2] == before
     assert len(losses(fold / FINAL)) == 3
     assert not (fold / LATEST).exists()
+
+
+def test_a_finished_training_that_cannot_be_prolonged_stays_finished(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = train_network(workspace, JOB, replace(LONG, epochs=1))
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise CaseError("splits are stale")
+
+    monkeypatch.setattr(training, "record_training_cases", refuse)
+    with pytest.raises(CaseError, match="splits are stale"):
+        train_network(workspace, JOB, LONG, resume=True)
+    assert len(losses(model / "fold_0" / FINAL)) == 1
 
 
 def test_a_start_over_an_earlier_training_is_no_secret(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:

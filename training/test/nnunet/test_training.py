@@ -163,8 +163,8 @@ def test_a_dataset_must_be_preprocessed_for_the_size(workspace: Workspace) -> No
     [
         (Device.cpu, 2, 8, r"2 GPUs are asked for with the device cpu, expected cuda"),
         (Device.cuda, 3, 8, r"TinyPlans\.json: a batch of 2 samples cannot be split over 3 GPUs, expected at most 2"),
-        (Device.cuda, 2, 1, r"the job asks for 2 GPUs, torch finds 1"),
-        (Device.cuda, 1, 0, r"the job asks for 1 GPUs, torch finds 0; --device cpu needs none"),
+        (Device.cuda, 2, 1, r"torch finds 1 of the 2 GPUs that the training asks for"),
+        (Device.cuda, 1, 0, r"torch finds no GPU, expected one; --device cpu needs none"),
     ],
 )
 def test_gpus_that_cannot_serve_are_refused_beforehand(
