@@ -34,7 +34,7 @@ def upper_abdomen(rng: np.random.Generator, patient: Patient, cavity: Solid, dia
     spleen_size = rng.uniform(0.85, 1.2) * patient.size("spleen")
     spleen = (
         ellipsoid(
-            (1160 + 1.9 * up, 46, 100),
+            (1160 + 2.3 * up, 46, 100),
             np.array([56, 40, 27]) * spleen_size,
             rotation(about_z=-30, about_x=-20),
             Waves(rng, 50, 2),
@@ -54,7 +54,7 @@ def upper_abdomen(rng: np.random.Generator, patient: Patient, cavity: Solid, dia
         ],
         10,
     )
-    stomach_line += (1.3 * up, -0.3 * up, 0)
+    stomach_line += (1.6 * up, -0.5 * up, 0)
     fullness = rng.uniform(0.75, 1.15) * patient.size("stomach")
     wide = np.interp(np.arange(10), [0, 2, 5, 9], [28, 27, 21, 12]) * fullness
     stomach = organ_number("stomach")
@@ -182,17 +182,21 @@ def kidneys(rng: np.random.Generator, patient: Patient) -> tuple[list[Structure]
 
 def pelvic_organs(rng: np.random.Generator, patient: Patient) -> list[Structure]:
     """Bladder, and prostate or uterus."""
+    up = patient.organs_up
     fill = rng.uniform(0.6, 1.2) * patient.size("bladder")
     bladder_half_height = 30 * fill
     bladder = ellipsoid(
-        (876 + bladder_half_height, -26, rng.normal(0, 3)),
+        (876 + 0.15 * up + bladder_half_height, -26, rng.normal(0, 3)),
         (bladder_half_height, 30 * fill**0.7, 38 * fill**0.8),
         bumps=Waves(rng, 60, 2),
     )
     if patient.female:
         inner = Structure("uterus", [ellipsoid((915, 28, 0), (22, 30, 26), rotation(about_x=-20))], 55.0)
     else:
-        prostate = ellipsoid((858, -12, 0), np.array([17, 15, 20]) * rng.uniform(0.9, 1.35) * patient.size("prostate"))
+        prostate = ellipsoid(
+            (858 + 0.35 * up, -12 + 0.3 * up, 0),
+            np.array([17, 15, 20]) * rng.uniform(0.9, 1.35) * patient.size("prostate"),
+        )
         inner = Structure("prostate", [prostate], 42.0, organ_number("prostate"))
     return [
         inner,

@@ -31,7 +31,7 @@ def draw_contours(
     label = np.zeros(grid.shape_zyx, dtype=np.uint8)
     for focus, solid in lesions:
         by_threshold, level = rng.random() < reading.threshold, draw(rng, reading.threshold_range)
-        offset = reading.offset_mm * rng.normal()
+        offset = float(np.clip(reading.offset_mm * rng.normal(), -0.3 * focus.radius, 0.3 * focus.radius))
         wobble = Waves(rng, focus.radius + 10, min(reading.jitter_mm, 0.2 * focus.radius), count=8)
         box = grid.box(solid.low, solid.high, 2 * LEAK_MM)
         if any(part.start == part.stop for part in box):
@@ -46,6 +46,6 @@ def draw_contours(
             if highest > 1.6 * around:
                 inside = (pet > around + level * (highest - around)) & (distance < LEAK_MM)
         if not inside.any():
-            inside = distance == distance.min()
+            inside[np.unravel_index(distance.argmin(), distance.shape)] = True
         label[box][inside] = 1
     return label

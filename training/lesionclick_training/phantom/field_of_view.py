@@ -10,6 +10,9 @@ from lesionclick_training.phantom.shapes import Grid, Triple
 LIVER_Z = 1156.0
 """Middle of the liver's box in the standard frame, where organs are not moved up."""
 
+MEAN_SCALE = 1.02
+"""Of patients along z."""
+
 TOP_Z = 1745.0
 """Just above the vertex in the standard frame."""
 
@@ -35,8 +38,12 @@ def draw_grid(rng: np.random.Generator, anatomy: Anatomy, fields: FieldOfView, s
     shares = np.array([scanner.share for scanner in fields.scanners])
     scanner = fields.scanners[rng.choice(len(shares), p=shares / shares.sum())]
     liver = (LIVER_Z + patient.organs_up) * scale[0]
-    top = liver + _at(rng.random(), fields.above_liver_mm)
-    bottom = liver - _at(rng.random(), fields.below_liver_mm)
+    above, below = (
+        q[len(q) // 2] * (1 + fields.follows_size * (scale[0] / MEAN_SCALE - 1))
+        + (1 - fields.follows_size) * (_at(rng.random(), q) - q[len(q) // 2])
+        for q in (fields.above_liver_mm, fields.below_liver_mm)
+    )
+    top, bottom = liver + above, liver - below
     if rng.random() < fields.to_the_toes:
         bottom = rng.choice(np.array((-20.0, 250.0)), p=(0.75, 0.25)) * scale[0]
         top = max(top, TOP_Z * scale[0]) if rng.random() < 0.5 else top

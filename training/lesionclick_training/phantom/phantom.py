@@ -89,7 +89,7 @@ def make_phantom(
         whole = _grid(anatomy, spacing_zyx or DEFAULT_SPACING, shape_zyx)
     else:
         whole = draw_grid(for_field, anatomy, population.fields[tracer], spacing_zyx)
-    uptake = Uptake(for_uptake, tracer)
+    uptake = Uptake(for_uptake, tracer, (population.uptakes or {}).get(tracer))
     metal: list[Metal] = []
     if population.diseases is None:
         foci = draw_foci(for_foci, anatomy, tracer, population)
@@ -101,11 +101,12 @@ def make_phantom(
             uptake.raise_marrow(for_uptake.uniform(1.4, 3.0))
     if population.artifacts is not None:
         metal = draw_metal(for_metal, anatomy, population.artifacts)
+    noise = 1.0 if population.fields is None else population.fields[tracer].noise
     box = around_patient(whole, anatomy) if population.fields is not None else None
     grid = whole if box is None else whole.part(box)
     tissue = paint_tissue(anatomy, uptake, grid, coarse_mm=0.0 if population.body is None else COARSE_MM)
     ct = scan_ct(for_ct, tissue, foci, grid, population, metal)
-    pet, lesion = scan_pet(for_pet, anatomy, tissue, foci, grid, population, metal)
+    pet, lesion = scan_pet(for_pet, anatomy, tissue, foci, grid, population, metal, noise)
     organ = tissue.organ
     if box is not None:
         ct, pet = padded(ct, whole.shape_zyx, box, OUTSIDE_HU), padded(pet, whole.shape_zyx, box, 0.0)

@@ -19,6 +19,10 @@ Range = tuple[float, float]
 """Drawn uniformly between two numbers."""
 
 
+Level = tuple[float, float, float]
+"""Median SUV, spread between patients and patchiness inside the structure (standard deviations of the logarithm)."""
+
+
 @dataclass(frozen=True)
 class LogNormal:
     """A log-normal number, cut to a range: `median * exp(spread * standard normal)`."""
@@ -78,7 +82,11 @@ class FieldOfView:
     below_liver_mm: tuple[float, ...]
     """Quantiles of the lower end's depth below it, where a scan ends above the knees."""
     to_the_toes: float
-    """Probability of a scan from the vertex to the toes or the calves."""
+    """Probability of a scan that ends at the calves or the toes."""
+    follows_size: float = 0.0
+    """How much of the spread of the ends is due to the patients' sizes: 0 for none, 1 for all."""
+    noise: float = 1.0
+    """Times the population's `pet_noise`."""
 
 
 @dataclass(frozen=True)
@@ -198,12 +206,16 @@ class Population:
     """Width at half maximum of the PET's point spread."""
     pet_noise: LogNormal = LogNormal(0.09, 0.35, 0.04, 0.25)
     """Coefficient of variation at SUV 2, 60 mm deep: what dose, time and scanner give."""
+    noise_grain: float = 0.8
+    """Width of the noise's grains over that of the point spread."""
     ct_noise_hu: Range = (6.0, 18.0)
     breathing_shift_mm: Range = (-3.0, 12.0)
     """How much further up the diaphragm lies in the PET than in the CT."""
     breathing_blur_mm: Range = (2.0, 12.0)
     """Range of the diaphragm's movement during the PET."""
 
+    uptakes: Mapping[Tracer, Mapping[str, Level]] | None = None
+    """Of tissues whose uptake differs from that listed in `uptake`."""
     body: Body | None = None
     fields: Mapping[Tracer, FieldOfView] | None = None
     """None: from above the vertex to mid thigh, with little air around, in voxels of 5 mm unless told otherwise."""

@@ -10,6 +10,7 @@ from lesionclick_training.phantom.population import (
     Body,
     Disease,
     FieldOfView,
+    Level,
     LogNormal,
     Population,
     Reading,
@@ -42,24 +43,24 @@ MORE = Population(
 BODY = Body(
     sizes={
         "FDG": {
-            "spleen": 1.6,
-            "kidneys": 1.06,
+            "spleen": 1.97,
+            "kidneys": 1.04,
             "liver": 0.89,
             "heart": 1.13,
-            "stomach": 1.22,
-            "prostate": 1.13,
-            "glands": 0.95,
-            "bladder": 1.05,
+            "stomach": 1.18,
+            "prostate": 0.97,
+            "glands": 0.86,
+            "bladder": 1.09,
         },
         "PSMA": {
-            "spleen": 1.36,
-            "kidneys": 1.02,
+            "spleen": 1.62,
+            "kidneys": 0.99,
             "liver": 0.83,
-            "heart": 1.15,
-            "stomach": 0.87,
-            "prostate": 0.7,
-            "glands": 0.92,
-            "bladder": 0.97,
+            "heart": 1.13,
+            "stomach": 0.85,
+            "prostate": 0.74,
+            "glands": 0.87,
+            "bladder": 1.05,
         },
     },
     spread={
@@ -67,12 +68,12 @@ BODY = Body(
         "kidneys": 0.05,
         "heart": 0.04,
         "stomach": 0.13,
-        "prostate": 0.16,
+        "prostate": 0.08,
         "glands": 0.1,
         "bladder": 0.2,
     },
     cushion=((880.0, 30.0), (1050.0, 0.0), (1400.0, 0.0), (1540.0, -32.0), (1650.0, -36.0)),
-    brain_down_mm=22.0,
+    brain_down_mm=20.0,
     lung_margin_mm=(0.0, 6.0),
 )
 
@@ -82,6 +83,7 @@ FIELDS: dict[Tracer, FieldOfView] = {
         reality.ABOVE_LIVER_MM["FDG"],
         reality.BELOW_LIVER_MM["FDG"],
         reality.TO_THE_TOES["FDG"],
+        follows_size=0.2,
     ),
     "PSMA": FieldOfView(
         (
@@ -92,15 +94,17 @@ FIELDS: dict[Tracer, FieldOfView] = {
         reality.ABOVE_LIVER_MM["PSMA"],
         reality.BELOW_LIVER_MM["PSMA"],
         reality.TO_THE_TOES["PSMA"],
+        noise=1.5,
+        follows_size=0.6,
     ),
 }
 
 FDG_DISEASE = Disease(
     lesion_free=reality.LESION_FREE["FDG"],
-    count=LogNormal(6.0, 1.2, 1.0, 130.0),
+    count=LogNormal(7.0, 1.2, 1.0, 130.0),
     typical_ml=LogNormal(1.6, 0.7, 0.3, 20.0),
     spread=1.1,
-    sites={"node": 0.42, "lung": 0.2, "bone": 0.16, "liver": 0.08, "soft tissue": 0.14},
+    sites={"node": 0.42, "lung": 0.24, "bone": 0.16, "liver": 0.1, "soft tissue": 0.14},
     mass=0.2,
     mass_ml=LogNormal(300.0, 1.0, 17.0, 2300.0),
     mass_uptake=LogNormal(2.6, 0.6, 0.8, 9.0),
@@ -126,7 +130,7 @@ FDG_DISEASE = Disease(
 PSMA_DISEASE = replace(
     FDG_DISEASE,
     lesion_free=reality.LESION_FREE["PSMA"],
-    count=LogNormal(6.0, 1.3, 1.0, 150.0),
+    count=LogNormal(8.0, 1.3, 1.0, 150.0),
     typical_ml=LogNormal(1.2, 0.7, 0.3, 12.0),
     sites={"node": 0.4, "bone": 0.39, "prostate": 0.11, "lung": 0.02, "liver": 0.02, "soft tissue": 0.06},
     mass=0.03,
@@ -160,6 +164,33 @@ def _more_disease(disease: Disease) -> Disease:
     )
 
 
+UPTAKES: dict[Tracer, dict[str, Level]] = {
+    "FDG": {
+        "liver": (2.05, 0.16, 0.0),
+        "blood": (1.7, 0.15, 0.0),
+        "vertebra": (2.0, 0.25, 0.0),
+        "pelvic marrow": (1.5, 0.25, 0.0),
+        "colon": (2.5, 0.5, 0.7),
+        "colon content": (2.0, 0.5, 0.6),
+        "jejunum": (2.3, 0.35, 0.5),
+        "ileum": (2.2, 0.35, 0.6),
+        "tongue": (2.2, 0.35, 0.0),
+        "kidney": (2.4, 0.2, 0.0),
+        "myocardium": (3.1, 0.8, 0.0),
+        "muscle": (0.7, 0.25, 0.0),
+        "duodenum": (2.3, 0.35, 0.4),
+        "stomach": (2.4, 0.35, 0.25),
+        "uterus": (2.2, 0.35, 0.0),
+        "prostate": (1.9, 0.3, 0.0),
+    },
+    "PSMA": {
+        "liver": (5.5, 0.26, 0.0),
+        "jejunum": (7.5, 0.45, 0.5),
+        "ileum": (3.2, 0.5, 0.6),
+        "colon": (2.4, 0.5, 0.6),
+    },
+}
+
 REALISTIC = Population(
     name="realistic",
     female_probability=0.4,
@@ -169,10 +200,12 @@ REALISTIC = Population(
     arms_up_probability=0.75,
     contrast_agent_probability=0.7,
     psf_fwhm_mm=(4.5, 7.5),
-    pet_noise=LogNormal(0.11, 0.35, 0.05, 0.28),
+    pet_noise=LogNormal(0.15, 0.35, 0.06, 0.32),
+    noise_grain=0.6,
     ct_noise_hu=(6.0, 22.0),
     breathing_shift_mm=(-4.0, 18.0),
     breathing_blur_mm=(3.0, 16.0),
+    uptakes=UPTAKES,
     body=BODY,
     fields=FIELDS,
     diseases={"FDG": FDG_DISEASE, "PSMA": PSMA_DISEASE},
@@ -191,7 +224,7 @@ REALISTIC_MORE = replace(
     visceral_mm=(0.0, 55.0),
     arms_up_probability=0.5,
     psf_fwhm_mm=(4.0, 8.5),
-    pet_noise=LogNormal(0.14, 0.4, 0.05, 0.35),
+    pet_noise=LogNormal(0.17, 0.4, 0.06, 0.36),
     ct_noise_hu=(8.0, 28.0),
     diseases={"FDG": _more_disease(FDG_DISEASE), "PSMA": _more_disease(PSMA_DISEASE)},
 )

@@ -112,13 +112,14 @@ def scan_pet(
     grid: Grid,
     population: Population,
     metal: Sequence[Metal] = (),
+    noise_factor: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The PET in SUV, with breathing, foci, point spread, metal and count noise; and the lesions in it.
 
     Those are where the PET shows them, or where a reader sees them in a population with a `reading`.
     """
     shift, blur = draw(rng, population.breathing_shift_mm), draw(rng, population.breathing_blur_mm)
-    fwhm, noise = draw(rng, population.psf_fwhm_mm), draw(rng, population.pet_noise)
+    fwhm, noise = draw(rng, population.psf_fwhm_mm), draw(rng, population.pet_noise) * noise_factor
     scale_z = anatomy.patient.scale_zyx[0]
     z = grid.points()[0].ravel()
     share = _breathing_share(z / scale_z)
@@ -139,7 +140,7 @@ def scan_pet(
     sigmas = np.array([fwhm / FWHM_PER_SIGMA / step for step in grid.spacing_zyx])
     suv = ndimage.gaussian_filter(suv, sigmas)
     metal_in_pet(suv, metal, grid)
-    grain = ndimage.gaussian_filter(_white_noise(rng, suv.shape, population), 0.8 * sigmas)
+    grain = ndimage.gaussian_filter(_white_noise(rng, suv.shape, population), population.noise_grain * sigmas)
     grain /= grain.std()
     # counts: variance as activity, and more of it where more tissue absorbs; equal to `noise` at SUV 2 and 60 mm
     absorbed = np.exp((np.clip(-tissue.skin, 0, 130) - 60) / 140)

@@ -5,10 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lesionclick_training.phantom.patient import Structure
-from lesionclick_training.phantom.population import Tracer
-
-Level = tuple[float, float, float]
-"""Median SUV, spread between patients and patchiness inside the structure (standard deviations of the logarithm)."""
+from lesionclick_training.phantom.population import Level, Tracer
 
 FDG: dict[str, Level] = {
     "fat": (0.28, 0.15, 0.0),
@@ -110,10 +107,13 @@ RED_MARROW = ("vertebra", "pelvis", "pelvic marrow", "sternum", "rib", "scapula"
 class Uptake:
     """The SUV of one patient's healthy tissues."""
 
-    def __init__(self, rng: np.random.Generator, tracer: Tracer) -> None:
-        """Draws the patient's levels: log-normal around the medians of the literature for a scan after 60 minutes."""
+    def __init__(self, rng: np.random.Generator, tracer: Tracer, changes: Mapping[str, Level] | None = None) -> None:
+        """Draws the patient's levels: log-normal around the medians of the literature for a scan after 60 minutes.
+
+        `changes` are of tissues whose levels differ from those listed.
+        """
         self._rng = rng
-        self._table = TABLES[tracer]
+        self._table = dict(TABLES[tracer]) | dict(changes or {})
         self._level = {
             name: median * np.exp(spread * rng.normal()) for name, (median, spread, _) in self._table.items()
         }

@@ -57,3 +57,11 @@ def test_phantoms_for_the_container_come_with_truth_and_clicks(
     assert bool(tumor) == truth.any()
     assert all(truth[click.z, click.y, click.x] for click in tumor)
     assert any(click.label == "background" for click in case.clicks)
+
+
+def test_phantoms_are_reported_against_real_cases(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "report.png"
+    assert run_command(capsys, "phantoms", out, "--count", 2, "--spacing", 16, "--report")[0] == 0
+    assert list(tmp_path.iterdir()) == [out]
+    code, _, errors = run_command(capsys, "phantoms", out, "--count", 1, "--report", "--container")
+    assert (code, "--report writes a figure alone" in errors) == (2, True)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lesionclick_training.phantom.shapes import Grid, Waves, capsule, ellipsoid, union
+from lesionclick_training.phantom.shapes import Grid, Waves, capsule, ellipsoid, sampled, union
 
 
 def test_ellipsoids_and_capsules_give_signed_distances() -> None:
@@ -29,3 +29,25 @@ def test_waves_are_the_same_on_axes_and_at_points() -> None:
     assert np.abs(field).max() <= waves.bound
     spread = waves(*np.random.default_rng(0).uniform(-500, 500, size=(3, 5000)).astype(np.float32)).std()
     assert spread == pytest.approx(2.0, rel=0.1)
+
+
+def test_a_bent_grid_moves_what_lies_at_a_level_to_the_back() -> None:
+    straight = Grid((30, 40, 20), (5.0, 5.0, 5.0), (0.0, -100.0, -50.0))
+    bent = Grid(straight.shape_zyx, straight.spacing_zyx, straight.origin_zyx, ((50.0, 0.0), (100.0, 40.0)))
+    ball = ellipsoid((120.0, 0.0, 0.0), (12, 12, 12))
+    middles = []
+    for grid in (straight, bent):
+        box = grid.box(ball.low, ball.high)
+        inside = np.argwhere(ball.distance(*grid.points(box)) < 0) + [part.start for part in box]
+        middles.append(inside.mean(axis=0) * 5)
+    np.testing.assert_allclose(middles[1] - middles[0], (0, 40, 0), atol=0.1)
+
+
+def test_sampled_distances_are_those_of_the_solid() -> None:
+    grid = Grid((31, 40, 33), (3.0, 3.0, 3.0), (-45.0, -60.0, -48.0), ((-45.0, 0.0), (45.0, 9.0)))
+    ball = ellipsoid((0.0, 0.0, 0.0), (35, 35, 35))
+    exact = ball.distance(*grid.points())
+    coarse = sampled(ball.distance, grid, grid.whole, 9.0)
+    assert coarse.shape == exact.shape
+    near = np.abs(exact) < 8
+    assert np.abs(coarse - exact)[near].max() < 0.8
