@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import cc3d
 import numpy as np
 
-from lesionclick.inference.tiles import Region
 from lesionclick.model.grid import NetworkGrid
 
 logger = logging.getLogger(__name__)
@@ -25,9 +24,6 @@ MIN_SHARE = 0.01
 MIN_VOLUME_ML = 1000.0
 """Where the largest connected part is smaller, the images are not those of a patient, or not in HU and SUV."""
 
-MARGIN_MM = 10.0
-"""What is this near belongs to the body too, along each axis."""
-
 
 def find_body(
     ct_zyx: np.ndarray, pet_zyx: np.ndarray, spacing_zyx: Sequence[float], grid: NetworkGrid
@@ -44,7 +40,7 @@ def find_body(
         grid: the network's.
 
     Returns:
-        Boolean array of shape grid.shape, without a margin; None where no plausible body is found, with a log line.
+        Boolean array of shape grid.shape; None where no plausible body is found, with a log line.
     """
     steps = [max(1, round(STEP_MM / spacing)) for spacing in spacing_zyx]
     coarse = tuple(slice(step // 2, None, step) for step in steps)
@@ -69,21 +65,23 @@ def find_body(
     return found
 
 
-def region_to_see(body: np.ndarray, points: np.ndarray, patch: Sequence[int], spacing: Sequence[float]) -> Region:
-    """The body and the surroundings of clicks, as the region that tiles have to cover.
+def region_to_see(body: np.ndarray, points: np.ndarray, patch: Sequence[int]) -> np.ndarray:
+    """The body and the surroundings of clicks: the region that tiles have to cover.
 
     Args:
         body: as `find_body` gives it; left as it is.
         points: voxels of clicks on that grid, (clicks, 3); those outside the grid do not count.
         patch: of the tiles, voxels; around a click outside the body a quarter of it to each side is seen.
-        spacing: mm.
+
+    Returns:
+        Boolean array of the body's shape.
     """
     mask = body.copy()
     for point in points[((points >= 0) & (points < mask.shape)).all(axis=1)]:
         if not body[tuple(point)]:
             around_click = ((at, length // 4) for at, length in zip(point, patch, strict=True))
             mask[tuple(slice(max(0, at - quarter), at + quarter + 1) for at, quarter in around_click)] = True
-    return Region(mask, margin=[math.ceil(MARGIN_MM / each) for each in spacing])
+    return mask
 
 
 def fill_between(mask: np.ndarray, axis: int) -> np.ndarray:

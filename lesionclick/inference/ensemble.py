@@ -16,7 +16,7 @@ from lesionclick.inference.schedule import Schedule
 from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings, Mirroring, Networks
 from lesionclick.inference.tile_cache import TileCache, tile_keys
 from lesionclick.inference.tile_sums import blend
-from lesionclick.inference.tiles import Region, TileGrid
+from lesionclick.inference.tiles import TileGrid
 from lesionclick.log import Progress
 from lesionclick.model.folder import ModelFolder
 
@@ -91,7 +91,7 @@ class Ensemble:
         channels: np.ndarray,
         settings: InferenceSettings = DEFAULT_SETTINGS,
         *,
-        region: Region | None = None,
+        region: np.ndarray | None = None,
         deadline: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         cache: TileCache | None = None,

@@ -15,6 +15,9 @@ STEP = 0.5  # of the patch, nnU-Net's default
 DOMINANT_SHARE = 0.01
 """A tile is dominant at a voxel where it has at least this share of the importance of all tiles there."""
 
+NEGLIGIBLE_SHARE = 5e-4
+"""A tile is not needed where it has less than this share of the importance of all tiles at every voxel of a region."""
+
 Tile = tuple[slice, slice, slice]
 
 
@@ -29,19 +32,6 @@ class TileStart(NamedTuple):
     def of(cls, tile: Tile) -> "TileStart":
         """The first voxel of a tile."""
         return cls(*(axis.start for axis in tile))
-
-
-@dataclass(frozen=True, eq=False)
-class Region:
-    """What tiles have to cover.
-
-    Attributes:
-        mask: boolean, of the volume's shape.
-        margin: voxels around it, along each axis, that belong to it too.
-    """
-
-    mask: np.ndarray
-    margin: Sequence[int] = (0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -87,18 +77,32 @@ class TileGrid:
         axes = zip(self.padded_shape, self.patch, strict=True)
         return tuple(itertools.product(*(tiles_along_axis(*each) for each in axes)))  # type: ignore[arg-type]
 
-    def tiles_covering(self, region: Region | None = None) -> tuple[Tile, ...]:
-        """The tiles that a region needs, in the order of `tiles`; all of them without a region.
+    def tiles_covering(self, region: np.ndarray | None = None) -> tuple[Tile, ...]:
+        """The tiles that count somewhere in a region, in the order of `tiles`; all of them without a region.
 
-        A voxel belongs to the cell of the tile that counts most there, whose center is nearest along each axis. The
-        tiles whose cell, with the margin around it, holds some of the region are taken.
+        Args:
+            region: boolean, of the volume's shape. Where it is true, the tiles left out together have hardly any share
+                of the result: each less than `NEGLIGIBLE_SHARE`.
         """
         if region is None:
             return self.tiles
-        mask = self.pad(region.mask)
-        axes = zip(self.padded_shape, self.patch, region.margin, strict=True)
-        cells = itertools.product(*(_cells_along_axis(*each) for each in axes))
-        return tuple(tile for tile, cell in zip(self.tiles, cells, strict=True) if mask[cell].any())
+        mask = self.pad(region)
+        shares = itertools.product(*(self._shares_along_axis(axis) for axis in range(3)))
+        return tuple(tile for tile, share in zip(self.tiles, shares, strict=True) if _counts(mask[tile], share))
+
+    def _shares_along_axis(self, axis: int) -> list[np.ndarray]:
+        """Each tile's share of the importance of all tiles along an axis, at each of its voxels.
+
+        The importance is a product over the axes, and tiles stand in every combination of their places along these: so
+        a tile's share at a voxel is the product of its three shares.
+        """
+        center = [length // 2 for length in self.patch]
+        line = self.importance[tuple(slice(None) if other == axis else center[other] for other in range(3))].numpy()
+        tiles = tiles_along_axis(self.padded_shape[axis], self.patch[axis])
+        total = np.zeros(self.padded_shape[axis], dtype=np.float32)
+        for tile in tiles:
+            total[tile] += line
+        return [line / total[tile] for tile in tiles]
 
     @cached_property
     def importance(self) -> torch.Tensor:
@@ -139,9 +143,14 @@ def tiles_along_axis(size: int, length: int) -> list[slice]:
     return [slice(step, step + length) for step in steps]
 
 
-def _cells_along_axis(size: int, length: int, margin: int) -> list[slice]:
-    """Each tile's cell along an axis, from halfway to the tile before it to halfway to the next, and a margin."""
-    tiles = tiles_along_axis(size, length)
-    centers = [(tile.start + tile.stop) / 2 for tile in tiles]
-    borders = [0, *(round((first + second) / 2) for first, second in itertools.pairwise(centers)), size]
-    return [slice(max(0, start - margin), stop + margin) for start, stop in itertools.pairwise(borders)]
+def _counts(mask: np.ndarray, shares: Sequence[np.ndarray]) -> bool:
+    """Whether a tile with these shares along the axes has a notable one at some voxel where the mask is true."""
+    reach = []
+    for share in shares:
+        notable = np.flatnonzero(share >= NEGLIGIBLE_SHARE)
+        reach.append(slice(notable[0], notable[-1] + 1))
+    found = mask[tuple(reach)]
+    if not found.any():
+        return False
+    z, y, x = (share[part] for share, part in zip(shares, reach, strict=True))
+    return bool((found & (z[:, None, None] * y[:, None] * x >= NEGLIGIBLE_SHARE)).any())

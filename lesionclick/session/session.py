@@ -15,7 +15,6 @@ from lesionclick.inference.body import find_body, region_to_see
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.inference.settings import DEFAULT_SETTINGS, FieldOfView, InferenceSettings
 from lesionclick.inference.tile_cache import TileCache
-from lesionclick.inference.tiles import Region
 from lesionclick.log import stage
 from lesionclick.model.grid import to_network_grid
 from lesionclick.session.history import ClickHistory
@@ -162,12 +161,12 @@ class Session:
             maps.append(self.ensemble.model.encoding.encode(points, self.grid.shape))
         return np.concatenate([self._image, np.stack(maps)])
 
-    def region(self, clicks: Iterable[Click]) -> Region | None:
+    def region(self, clicks: Iterable[Click]) -> np.ndarray | None:
         """Where the networks look for these clicks, on their grid; None for everywhere."""
         if self._body is None:
             return None
         points = to_network_grid(clicks, self.grid)
-        return region_to_see(self._body, points, self.ensemble.model.patch, self.grid.spacing)
+        return region_to_see(self._body, points, self.ensemble.model.patch)
 
     def _to_prediction(self, logit: np.ndarray) -> Prediction:
         return Prediction(self.ensemble.model.preprocessing.to_image(logit, self.grid))
