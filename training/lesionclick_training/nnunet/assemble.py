@@ -13,14 +13,18 @@ from safetensors import SafetensorError
 from lesionclick.errors import ModelError
 from lesionclick.files import describe_error, read_json_object, short_json
 from lesionclick.model.checksums import write_checksums
-from lesionclick.model.files import DATASET_FILE, PACKED_FILE, PLANS_FILE, PROMPT_FILE, fold_folder
+from lesionclick.model.files import CHECKPOINT_FILE, DATASET_FILE, PACKED_FILE, PLANS_FILE, PROMPT_FILE, fold_folder
 from lesionclick.model.folder import ModelFolder
 from lesionclick.model.pack import pack_fold
 from lesionclick.model.plans import find_difference
+from lesionclick_training.nnunet.training_cases import TRAINING_CASES_FILE
 
 
 def assemble(trainings: Sequence[Path], out: Path, pack_as: torch.dtype | None = None) -> ModelFolder:
     """Copies the networks of model folders that mean the same into one folder, numbered anew from fold_0.
+
+    The record of a network's training cases, where there is one, goes with a checkpoint that is copied. Packed networks
+    have none: the names of patients' cases do not belong in a model that is released.
 
     Args:
         trainings: model folders, packed or not; their networks follow one another in this order.
@@ -93,5 +97,8 @@ def _write(models: Sequence[ModelFolder], dataset: dict[str, Any], out: Path, pa
             target.mkdir()
             # no link: to train a fold anew would change what was assembled of it
             shutil.copyfile(fold.path, target / fold.path.name)
+            record = fold.path.with_name(TRAINING_CASES_FILE)
+            if fold.path.name == CHECKPOINT_FILE and record.exists():
+                shutil.copyfile(record, target / record.name)
     if any(out.rglob(PACKED_FILE)):
         write_checksums(out)

@@ -17,6 +17,7 @@ from lesionclick.model.folder import ModelFolder
 from lesionclick.model.pack import pack
 from lesionclick.testing import make_plans, to_old_style, write_model
 from lesionclick_training.nnunet.assemble import assemble
+from lesionclick_training.nnunet.training_cases import read_training_cases
 
 
 @pytest.fixture
@@ -67,6 +68,18 @@ def test_an_assembled_folder_is_its_own(trainings: tuple[Path, Path], tmp_path: 
     with (trainings[0] / "fold_0" / "checkpoint_final.pth").open("r+b") as file:  # as a training that goes on
         file.truncate(10)
     assert torch.equal(outputs(model)[0], before)
+
+
+def test_records_of_training_cases_go_with_checkpoints_alone(trainings: tuple[Path, Path], tmp_path: Path) -> None:
+    for fold, case in (("a/fold_1", "second"), ("b/fold_all", "fourth")):
+        (tmp_path / fold / "training_cases.json").write_text(json.dumps({"training_cases": [case]}))
+    out = assemble(trainings, tmp_path / "out").path
+    recorded = [read_training_cases(out / f"fold_{number}") for number in range(4)]
+    assert recorded == [None, {"second"}, None, {"fourth"}]
+
+    packed = assemble(trainings, tmp_path / "packed", torch.float16).path
+    again = assemble([packed], tmp_path / "again").path
+    assert not [path for folder in (packed, again) for path in folder.rglob("training_cases.json")]
 
 
 @pytest.mark.parametrize(
