@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage
 
 from lesionclick_training.phantom.foci import Focus
 from lesionclick_training.phantom.masses import radius_of
@@ -45,7 +46,17 @@ def draw_contours(
             highest = float(pet[distance < 1].max())
             if highest > 1.6 * around:
                 inside = (pet > around + level * (highest - around)) & (distance < LEAK_MM)
+        inside = _largest_part(inside)
         if not inside.any():
             inside[np.unravel_index(distance.argmin(), distance.shape)] = True
         label[box][inside] = 1
     return label
+
+
+def _largest_part(mask_zyx: np.ndarray) -> np.ndarray:
+    """The largest connected part (26 neighbors) of a mask: no reader draws loose voxels."""
+    parts, count = ndimage.label(mask_zyx, np.ones((3, 3, 3)))
+    if count < 2:
+        return mask_zyx
+    largest: np.ndarray = parts == np.bincount(parts.ravel())[1:].argmax() + 1
+    return largest

@@ -169,6 +169,7 @@ def _mass(
     scale = np.array(anatomy.patient.scale_zyx)
     radius = masses.radius_of(draw(rng, disease.mass_ml))
     shown = [place for place in MASS_PLACES if seen_z[0] + 20 < place[0][0] * scale[0] < seen_z[1] - 20]
+    shown = shown or list(MASS_PLACES)
     shares = np.array([place[3] for place in shown])
     middle, scatter, elongation, _ = shown[rng.choice(len(shown), p=shares / shares.sum())]
     point = np.array(middle) * (1, 1, rng.choice((-1, 1))) + rng.normal(0, 1, size=3) * scatter

@@ -16,7 +16,7 @@ import numpy as np
 from lesionclick_training.phantom.anatomy import Anatomy, build_anatomy
 from lesionclick_training.phantom.artifacts import Metal, draw_metal
 from lesionclick_training.phantom.disease import draw_disease
-from lesionclick_training.phantom.field_of_view import around_patient, draw_grid, padded
+from lesionclick_training.phantom.field_of_view import TABLE_MM, around_patient, draw_grid, padded
 from lesionclick_training.phantom.foci import draw_foci
 from lesionclick_training.phantom.patient import HIGHEST_Z, LOWEST_Z, draw_patient
 from lesionclick_training.phantom.population import Population, Tracer
@@ -27,9 +27,6 @@ from lesionclick_training.phantom.uptake import Uptake
 
 MARGIN_MM = 12.0
 """Air beside and before the patient."""
-
-TABLE_MM = 50.0
-"""Room behind the patient, for the table."""
 
 DEFAULT_SPACING = (5.0, 5.0, 5.0)
 

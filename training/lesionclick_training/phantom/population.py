@@ -206,8 +206,8 @@ class Population:
     """Width at half maximum of the PET's point spread."""
     pet_noise: LogNormal = LogNormal(0.09, 0.35, 0.04, 0.25)
     """Coefficient of variation at SUV 2, 60 mm deep: what dose, time and scanner give."""
-    noise_grain: float = 0.8
-    """Width of the noise's grains over that of the point spread."""
+    noise_grain: Range | None = None
+    """Width of the noise's grains over that of the point spread; the wider, the weaker. None: 0.8 always."""
     ct_noise_hu: Range = (6.0, 18.0)
     breathing_shift_mm: Range = (-3.0, 12.0)
     """How much further up the diaphragm lies in the PET than in the CT."""

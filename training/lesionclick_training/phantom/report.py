@@ -115,15 +115,15 @@ def _lesions(panel: Axes, measured: Sequence[Measurement], tracer: Tracer) -> No
     """Volumes of the phantoms' lesions; of real ones nothing but the share of cases without any is known here."""
     volumes = [ml for each in measured for ml in each.lesion_ml]
     counts = [len(each.lesion_ml) for each in measured if each.lesion_ml]
-    text = f"without lesion: real {100 * reality.LESION_FREE[tracer]:.0f} %"
+    text = f"no lesion: real {100 * reality.LESION_FREE[tracer]:.0f} %"
     if measured:
         text += f", phantom {100 * lesion_free_share(measured):.0f} %"
     if volumes:
         panel.hist(volumes, np.geomspace(0.03, 3000, 31).tolist(), color=PHANTOM)
         panel.set_xscale("log")
-        text += f"\nlesions: median {np.median(volumes):.1f} ml, largest {max(volumes):.0f} ml"
-        text += f"\na case: median {np.median(counts):.0f}, most {max(counts)}"
-    panel.set_title(text, fontsize=10)
+        text += f"\nvolume: median {np.median(volumes):.1f} ml, up to {max(volumes):.0f}"
+        text += f"\na case: median {np.median(counts):.0f}, up to {max(counts)}"
+    panel.set_title(text, fontsize=9)
     panel.set_xlabel("volume of a lesion, ml", fontsize=9)
     panel.set_ylabel("lesions", fontsize=9)
     panel.tick_params(labelsize=8)

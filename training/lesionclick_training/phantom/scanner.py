@@ -12,10 +12,14 @@ from lesionclick_training.phantom.contours import draw_contours
 from lesionclick_training.phantom.foci import Focus
 from lesionclick_training.phantom.patient import AIR_HU, FAT_HU
 from lesionclick_training.phantom.population import Population, draw
-from lesionclick_training.phantom.shapes import Grid, Waves, coverage, sampled
+from lesionclick_training.phantom.sampling import sampled
+from lesionclick_training.phantom.shapes import Grid, Waves, coverage
 from lesionclick_training.phantom.uptake import Uptake
 
 FWHM_PER_SIGMA = 2.3548
+
+STANDARD_GRAIN = 0.8
+"""Width of the noise's grains over that of the point spread, where none is drawn."""
 
 CT_BLUR_MM = 1.0
 """Standard deviation of the CT's point spread."""
@@ -120,6 +124,10 @@ def scan_pet(
     """
     shift, blur = draw(rng, population.breathing_shift_mm), draw(rng, population.breathing_blur_mm)
     fwhm, noise = draw(rng, population.psf_fwhm_mm), draw(rng, population.pet_noise) * noise_factor
+    grain_width = STANDARD_GRAIN
+    if population.noise_grain is not None:
+        grain_width = draw(rng, population.noise_grain)
+        noise *= STANDARD_GRAIN / grain_width
     scale_z = anatomy.patient.scale_zyx[0]
     z = grid.points()[0].ravel()
     share = _breathing_share(z / scale_z)
@@ -140,7 +148,7 @@ def scan_pet(
     sigmas = np.array([fwhm / FWHM_PER_SIGMA / step for step in grid.spacing_zyx])
     suv = ndimage.gaussian_filter(suv, sigmas)
     metal_in_pet(suv, metal, grid)
-    grain = ndimage.gaussian_filter(_white_noise(rng, suv.shape, population), population.noise_grain * sigmas)
+    grain = ndimage.gaussian_filter(_white_noise(rng, suv.shape, population), grain_width * sigmas)
     grain /= grain.std()
     # counts: variance as activity, and more of it where more tissue absorbs; equal to `noise` at SUV 2 and 60 mm
     absorbed = np.exp((np.clip(-tissue.skin, 0, 130) - 60) / 140)

@@ -42,3 +42,11 @@ def test_a_threshold_follows_the_pet_and_leaves_out_what_is_cold() -> None:
 def test_a_lesion_between_voxels_keeps_one(threshold: float) -> None:
     pet = np.ones(GRID.shape_zyx, dtype=np.float32)
     assert contour(0.5, Reading(threshold=threshold), pet).sum() == 1
+
+
+def test_no_loose_voxels_are_drawn() -> None:
+    pet = np.ones(GRID.shape_zyx, dtype=np.float32)
+    pet[9:12, 9:12, 9:12] = 10
+    pet[13, 10, 10] = 9
+    drawn = contour(14.0, Reading(threshold=1.0), pet)
+    assert drawn.sum() == 27

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lesionclick_training.phantom.shapes import Grid, Waves, capsule, ellipsoid, sampled, union
+from lesionclick_training.phantom.shapes import Grid, Waves, capsule, ellipsoid, union
 
 
 def test_ellipsoids_and_capsules_give_signed_distances() -> None:
@@ -41,13 +41,3 @@ def test_a_bent_grid_moves_what_lies_at_a_level_to_the_back() -> None:
         inside = np.argwhere(ball.distance(*grid.points(box)) < 0) + [part.start for part in box]
         middles.append(inside.mean(axis=0) * 5)
     np.testing.assert_allclose(middles[1] - middles[0], (0, 40, 0), atol=0.1)
-
-
-def test_sampled_distances_are_those_of_the_solid() -> None:
-    grid = Grid((31, 40, 33), (3.0, 3.0, 3.0), (-45.0, -60.0, -48.0), ((-45.0, 0.0), (45.0, 9.0)))
-    ball = ellipsoid((0.0, 0.0, 0.0), (35, 35, 35))
-    exact = ball.distance(*grid.points())
-    coarse = sampled(ball.distance, grid, grid.whole, 9.0)
-    assert coarse.shape == exact.shape
-    near = np.abs(exact) < 8
-    assert np.abs(coarse - exact)[near].max() < 0.8
