@@ -87,6 +87,27 @@ def deep_psma_command(
     typer.echo(f"{dataset}: {len(names)} cases added")
 
 
+@convert_app.command("cases")
+def cases_command(
+    folder: Annotated[Path, typer.Argument(help="Folder of cases in the container's layout, each with a truth.mha.")],
+    dataset: Dataset,
+    cross_validate: Annotated[
+        bool,
+        typer.Option(
+            "--cross-validate",
+            help="Split the new cases over the folds, each to be validated on in one and trained on in the others; "
+            "cases that were there are trained on alone. Without it the new ones are.",
+        ),
+    ] = False,
+    extend: Extend = None,
+) -> None:
+    """Adds cases in the container's layout to a dataset; their organs are unknown."""
+    from lesionclick_training.data.cases import convert_cases
+
+    names = convert_cases(folder, dataset, cross_validate=cross_validate, extend=extend)
+    typer.echo(f"{dataset}: {len(names)} cases added")
+
+
 @convert_app.command("dicom")
 def dicom_command(
     study: Annotated[Path, typer.Argument(help="Folder with a CT series, a PET series and DICOM SEG files.")],

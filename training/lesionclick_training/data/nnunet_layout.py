@@ -28,11 +28,14 @@ from lesionclick.errors import CaseError
 from lesionclick.files import describe_error, read_json_object, replacing
 from lesionclick.model.files import DATASET_FILE
 from lesionclick_training.data.splits import (
+    FOLDS,
     SPLITS_FILE,
     Splits,
+    add_training_cases,
     complete_splits,
     patient_of,
     read_splits,
+    split_new_cases,
     write_splits,
 )
 
@@ -147,7 +150,9 @@ def write_dataset_json(dataset: Path, description: str = "") -> None:
 
 
 @contextlib.contextmanager
-def adding_cases(dataset: Path, description: str = "", extend: Path | None = None) -> Iterator[Path]:
+def adding_cases(
+    dataset: Path, description: str = "", extend: Path | None = None, *, cross_validate: bool = False
+) -> Iterator[Path]:
     """A folder to write new cases into: they join the dataset if the block ends well and vanish otherwise.
 
     The dataset is made where it is missing, and its dataset.json is brought up to date. Where it has a
@@ -161,11 +166,14 @@ def adding_cases(dataset: Path, description: str = "", extend: Path | None = Non
             description and its splits, so that no network trained on the larger one has seen what the smaller one's
             folds are validated on. Where it has no splits_final.json one is made for it (`splits.make_splits`), since
             the two would be split differently otherwise.
+        cross_validate: splits the new cases instead, into as many folds as the dataset, or the one to extend, has (five
+            where it has none), patients kept together (`splits.make_splits`). Each new case is then on the validation
+            side of one fold and on the training side of the others; all that were there are on the training side alone.
 
     Raises:
         CaseError: the name is another, the dataset has a case of the same name, a new case is of a patient whom a fold
-            is validated on, there is no dataset to extend or one in place of the larger, or something cannot be
-            written.
+            is validated on or, with `cross_validate`, of one who is there already, new cases are too few for the folds,
+            there is no dataset to extend or one in place of the larger, or something cannot be written.
     """
     if not re.fullmatch(r"Dataset\d{3}_\S+", dataset.name):
         raise CaseError(f"{dataset}: expected a name like Dataset221_AutoPET, with a number of three digits")
@@ -180,12 +188,13 @@ def adding_cases(dataset: Path, description: str = "", extend: Path | None = Non
             staged.mkdir()
             yield staged
             if extend is None:
-                _join(staged, dataset, description)
+                _join(staged, dataset, description, cross_validate)
             else:
                 larger = Path(temporary) / "larger" / dataset.name
-                _require_new(case_names(staged), extend, complete_splits(extend))
+                if not cross_validate:
+                    _require_new(case_names(staged), extend, complete_splits(extend))
                 _link_dataset(extend, larger)
-                _join(staged, larger, description)
+                _join(staged, larger, description, cross_validate)
                 larger.replace(dataset)
     except OSError as error:
         raise CaseError(f"{dataset}: cannot be written: {describe_error(error)}") from error
@@ -216,11 +225,16 @@ def _require_new(names: Sequence[str], dataset: Path, splits: Splits | None) -> 
                 )
 
 
-def _join(staged: Path, dataset: Path, description: str) -> None:
-    names = case_names(staged)
+def _join(staged: Path, dataset: Path, description: str, cross_validate: bool) -> None:
+    names, there = case_names(staged), case_names(dataset)
     splits_path = dataset / SPLITS_FILE
-    splits = read_splits(splits_path, case_names(dataset)) if splits_path.exists() else None
-    _require_new(names, dataset, splits)
+    splits = read_splits(splits_path, there) if splits_path.exists() else None
+    if cross_validate:
+        _require_new(names, dataset, None)
+        splits = split_new_cases(names, there, FOLDS if splits is None else len(splits))
+    else:
+        _require_new(names, dataset, splits)
+        splits = None if splits is None else add_training_cases(splits, names)
     json_path = dataset / DATASET_FILE
     before = read_json_object(json_path, CaseError).get("description", "") if json_path.exists() else ""
     if description and description not in before:
@@ -232,4 +246,4 @@ def _join(staged: Path, dataset: Path, description: str) -> None:
             path.replace(target)
     write_dataset_json(dataset, before)
     if splits is not None:
-        write_splits(dataset, [{"train": [*fold["train"], *names], "val": fold["val"]} for fold in splits])
+        write_splits(dataset, splits)

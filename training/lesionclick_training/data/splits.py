@@ -129,6 +129,32 @@ def make_splits(names: Sequence[str], folds: int = FOLDS, seed: int = SEED) -> S
     return [{"train": sorted(set(names) - set(side)), "val": sorted(side)} for side in sides]
 
 
+def add_training_cases(splits: Splits, names: Sequence[str]) -> Splits:
+    """The splits with further cases on the training side of every fold: what folds are validated on stays."""
+    return [{"train": [*fold["train"], *names], "val": fold["val"]} for fold in splits]
+
+
+def split_new_cases(names: Sequence[str], there: Sequence[str], folds: int) -> Splits:
+    """Splits new cases for cross-validation; cases that were there are on the training side of every fold.
+
+    Args:
+        names: of the new cases, see `make_splits`.
+        there: names of those that were there.
+        folds: how many.
+
+    Raises:
+        CaseError: there are fewer patients among the new cases than folds, or one of a case that was there.
+    """
+    known = {patient_of(name): name for name in there}
+    for name in names:
+        if patient_of(name) in known:
+            raise CaseError(
+                f"the new case {name} is of the patient of {known[patient_of(name)]}, which every fold is trained on, "
+                "expected other patients to validate on"
+            )
+    return add_training_cases(make_splits(names, folds), there)
+
+
 def require_same_splits(raw: Path, preprocessed: Path) -> None:
     """Compares the splits of a raw dataset with those that its networks are trained with.
 

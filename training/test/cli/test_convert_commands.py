@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from helpers_case import make_lesions, write_labelled_case
 from helpers_command import run_command
 from helpers_data import (
     SHAPE,
@@ -58,6 +59,20 @@ def test_commands(tmp_path: Path) -> None:
     for fold in json.loads((dataset / "splits_final.json").read_text()):
         assert {"lung-7", "deep-psma_0012_fdg"} < set(fold["train"])
         assert len(fold["val"]) == 2
+
+
+def test_cases_in_the_containers_layout_are_added_or_cross_validated(tmp_path: Path) -> None:
+    folder, small, large = tmp_path / "cases", tmp_path / "Dataset400_Small", tmp_path / "Dataset401_Large"
+    for seed in range(5):
+        write_labelled_case(folder / f"sts_fdg_{seed}", make_lesions(), seed)
+    assert run("cases", folder, small) == f"{small}: 5 cases added\n"
+    assert not (small / "splits_final.json").exists()
+    for path in folder.iterdir():
+        path.rename(folder / path.name.replace("sts", "more"))
+    assert run("cases", folder, large, "--extend", small, "--cross-validate") == f"{large}: 5 cases added\n"
+    folds = json.loads((large / "splits_final.json").read_text())
+    assert [len(fold["train"]) for fold in folds] == [9] * 5
+    assert {name.partition("_")[0] for fold in folds for name in fold["val"]} == {"more"}
 
 
 def test_commands_for_whole_folders_name_what_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
