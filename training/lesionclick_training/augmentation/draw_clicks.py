@@ -8,6 +8,7 @@ from batchgeneratorsv2.transforms.base.basic_transform import ImageOnlyTransform
 
 from lesionclick.model.encoding import EDTEncoding, Encoding
 from lesionclick.simulation.official_clicks import challenge_background_clicks, challenge_tumor_clicks
+from lesionclick_training.augmentation.choices import ClickCounts
 from lesionclick_training.augmentation.custom_clicks import custom_background_clicks, custom_tumor_clicks
 
 OFFSET = 3  # voxels an axis by which a click in training is moved at most (arXiv 2508.21680)
@@ -41,29 +42,48 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
         encoding: Encoding = PUBLISHED_ENCODING,
         custom_probability: float = CUSTOM_PROBABILITY,
         max_clicks: int = MAX_CLICKS,
+        *,
+        offset: int = OFFSET,
+        counts: ClickCounts = ClickCounts.published,
+        dropout: float = 0.0,
     ) -> None:
-        """How clicks look, how often the custom scheme places them, and how many of a label there are at most."""
+        """How clicks look and where they fall; the defaults are those of arXiv 2508.21680.
+
+        Args:
+            encoding: how clicks look.
+            custom_probability: share of the patches whose clicks the custom scheme places.
+            max_clicks: the most clicks of a label.
+            offset: the most voxels an axis that a click is moved by.
+            counts: how often there are how many of a label.
+            dropout: share of the patches that show no click of either label, whether they have lesions or not.
+        """
         super().__init__()
         self.encoding = encoding
         self.custom_probability = custom_probability
         self.max_clicks = max_clicks
+        self.offset = offset
+        self.counts = counts
+        self.dropout = dropout
 
     def get_parameters(self, **data_dict: Any) -> dict[str, np.ndarray]:
         """Draws clicks: `tumor` and `background`, int64 arrays of shape (clicks, 3), z, y, x in the patch."""
         generator = np.random.default_rng(np.random.randint(2**32, size=4, dtype=np.uint32))
-        tumor_count = draw_count(generator, self.max_clicks)
-        background_count = draw_count(generator, self.max_clicks)
+        if self.dropout and generator.random() < self.dropout:
+            none = np.zeros((0, 3), dtype=np.int64)
+            return {"tumor": none, "background": none}
+        tumor_count = draw_count(generator, self.max_clicks, self.counts)
+        background_count = draw_count(generator, self.max_clicks, self.counts)
         labels = data_dict["segmentation"][0].numpy()
         lesion, healthy = labels > 0, labels == 0
         pet = data_dict["image"][1].numpy()
         if generator.random() < self.custom_probability:
             return {
-                "tumor": custom_tumor_clicks(lesion, tumor_count, generator, OFFSET),
+                "tumor": custom_tumor_clicks(lesion, tumor_count, generator, self.offset),
                 "background": custom_background_clicks(pet, healthy, background_count, generator),
             }
         return {
-            "tumor": challenge_tumor_clicks(lesion, tumor_count, generator, OFFSET),
-            "background": challenge_background_clicks(pet, healthy, background_count, generator, OFFSET),
+            "tumor": challenge_tumor_clicks(lesion, tumor_count, generator, self.offset),
+            "background": challenge_background_clicks(pet, healthy, background_count, generator, self.offset),
         }
 
     def _apply_to_image(self, img: torch.Tensor, **params: np.ndarray) -> torch.Tensor:
@@ -71,11 +91,16 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
         return torch.cat([img, *(torch.from_numpy(encoded)[None] for encoded in maps)])
 
 
-def draw_count(generator: np.random.Generator, max_clicks: int = MAX_CLICKS) -> int:
-    """How many clicks of one label a training sample gets (arXiv 2508.21680).
+def draw_count(
+    generator: np.random.Generator, max_clicks: int = MAX_CLICKS, counts: ClickCounts = ClickCounts.published
+) -> int:
+    """How many clicks of one label a training sample gets.
 
     Returns:
-        k of 0 to `max_clicks`, with a probability proportional to log(max_clicks + 2 - k).
+        k of 0 to `max_clicks`, with a probability proportional to log(max_clicks + 2 - k) as in arXiv 2508.21680, or
+        each alike.
     """
+    if counts == ClickCounts.uniform:
+        return int(generator.integers(max_clicks, endpoint=True))
     weights = np.log(max_clicks + 2.0 - np.arange(max_clicks + 1))
     return int(generator.choice(max_clicks + 1, p=weights / weights.sum()))

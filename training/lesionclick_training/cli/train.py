@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lesionclick_training.augmentation.choices import ClickCounts
 from lesionclick_training.cli.options import (
     DatasetNumber,
     DeviceOption,
@@ -102,6 +103,21 @@ def train_command(
         int | None,
         typer.Option(envvar=variable_of("seed"), min=0, help="Seed of weights, patches, augmentation and clicks."),
     ] = DEFAULTS.seed,
+    click_offset: Annotated[
+        int,
+        typer.Option(envvar=variable_of("click_offset"), min=0, help="Voxels an axis that a click is moved at most."),
+    ] = DEFAULTS.click_offset,
+    click_counts: Annotated[
+        ClickCounts,
+        typer.Option(
+            envvar=variable_of("click_counts"),
+            help="How many clicks of a label a patch gets: few more often than many, or 0 to 10 alike.",
+        ),
+    ] = DEFAULTS.click_counts,
+    click_dropout: Annotated[
+        float,
+        typer.Option(envvar=variable_of("click_dropout"), help="Share of the patches that show no click at all."),
+    ] = DEFAULTS.click_dropout,
     resume: Annotated[
         bool,
         typer.Option(
@@ -124,6 +140,9 @@ def train_command(
         organ_weight=organ_weight,
         lesion_heads=lesion_heads,
         seed=seed,
+        click_offset=click_offset,
+        click_counts=click_counts,
+        click_dropout=click_dropout,
     )
     job = TrainingJob(dataset, fold, variant, size, device, pretrained, stem, num_gpus)
     typer.echo(train_network(Workspace(root), job, settings, resume=resume))

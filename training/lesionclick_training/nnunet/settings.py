@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lesionclick.errors import LesionClickError
+from lesionclick_training.augmentation.choices import ClickCounts
 from lesionclick_training.nnunet.environment import environment_of
 
 
@@ -44,6 +45,11 @@ class TrainingSettings:
             fresh; `training.train_network` names it for a network of this project.
         seed: of weights, patches, augmentation and clicks. Two trainings are alike, but for rounding, only on the CPU
             and with nnUNet_n_proc_DA=0, since nnU-Net leaves the seeds of its augmentation processes to chance.
+        click_offset: voxels an axis by which a drawn click is moved at most. The default is the published one; on grids
+            of 4 or 5 mm it is more than most lesions measure.
+        click_counts: how many clicks of a label a patch gets.
+        click_dropout: share of the patches that show no click, whatever is in them, so that a network does not learn
+            that no clicks mean no lesion.
 
     Raises:
         LesionClickError: a value is not of its kind; the sentence names its variable.
@@ -58,6 +64,9 @@ class TrainingSettings:
     organ_weight: float = 1.0
     lesion_heads: Path | None = None
     seed: int | None = None
+    click_offset: int = 3  # arXiv 2508.21680
+    click_counts: ClickCounts = ClickCounts.published
+    click_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks every value as `from_environment` does."""
@@ -110,10 +119,20 @@ def _parse_fraction(variable: str, text: str) -> float:
     return fraction
 
 
-def _parse_optimizer(variable: str, text: str) -> Optimizer:
-    if text not in list(Optimizer):
-        raise LesionClickError(f"{variable} is {text!r}, expected {' or '.join(Optimizer)}")
-    return Optimizer(text)
+def _parse_share(variable: str, text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise LesionClickError(f"{variable} is {text!r}, expected a number from 0 to 1")
+    return share
+
+
+def _parse_choice(variable: str, text: str, choices: type[StrEnum]) -> StrEnum:
+    if text not in list(choices):
+        raise LesionClickError(f"{variable} is {text!r}, expected {' or '.join(choices)}")
+    return choices(text)
 
 
 def _parse_path(variable: str, text: str) -> Path:
@@ -125,9 +144,12 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "iterations": partial(_parse_whole_number, minimum=1),
     "val_iterations": partial(_parse_whole_number, minimum=1),
     "initial_lr": _parse_fraction,
-    "optimizer": _parse_optimizer,
+    "optimizer": partial(_parse_choice, choices=Optimizer),
     "oversample_foreground": _parse_fraction,
     "organ_weight": _parse_fraction,
     "lesion_heads": _parse_path,
     "seed": partial(_parse_whole_number, minimum=0),
+    "click_offset": partial(_parse_whole_number, minimum=0),
+    "click_counts": partial(_parse_choice, choices=ClickCounts),
+    "click_dropout": _parse_share,
 }

@@ -67,6 +67,7 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
         if self.settings.seed is not None:
             _seed_everything(self.settings.seed + self.local_rank)
         super().initialize()
+        self.print_to_log_file(f"Settings: {self.settings}", also_print_to_console=False)
         if self.settings.lesion_heads is not None:
             _load_lesion_heads(self.network, self.settings.lesion_heads)
         if self.device.type == "cpu":
@@ -130,27 +131,31 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
         of_both: nn.Module = loss
         return of_both
 
-    @classmethod
-    def get_training_transforms(cls, *arguments: Any, **named_arguments: Any) -> BasicTransform:
+    def get_training_transforms(self, *arguments: Any, **named_arguments: Any) -> BasicTransform:
         """nnU-Net's augmentation, after misalignment and with clicks.
 
         nnU-Net's loader makes its batches of the shapes that come out: images of 4 channels.
         """
         pipeline = nnUNetTrainer.get_training_transforms(*arguments, **named_arguments)
         pipeline.transforms.insert(0, PETCTMisalignment())
-        return cls._with_clicks(pipeline)
+        return self._with_clicks(pipeline)
 
-    @classmethod
-    def get_validation_transforms(cls, *arguments: Any, **named_arguments: Any) -> BasicTransform:
+    def get_validation_transforms(self, *arguments: Any, **named_arguments: Any) -> BasicTransform:
         """nnU-Net's own, with clicks drawn as in training."""
-        return cls._with_clicks(nnUNetTrainer.get_validation_transforms(*arguments, **named_arguments))
+        return self._with_clicks(nnUNetTrainer.get_validation_transforms(*arguments, **named_arguments))
 
-    @classmethod
-    def _with_clicks(cls, pipeline: ComposeTransforms) -> ComposeTransforms:
+    def _with_clicks(self, pipeline: ComposeTransforms) -> ComposeTransforms:
         """Draws clicks after all that changes the image, while label -1 still tells what lies outside of it."""
         (end,) = (i for i, each in enumerate(pipeline.transforms) if isinstance(each, RemoveLabelTransform))
-        if cls.encoding is not None:
-            pipeline.transforms.insert(end, DrawClicks(cls.encoding, cls.custom_probability))
+        if self.encoding is not None:
+            clicks = DrawClicks(
+                self.encoding,
+                self.custom_probability,
+                offset=self.settings.click_offset,
+                counts=self.settings.click_counts,
+                dropout=self.settings.click_dropout,
+            )
+            pipeline.transforms.insert(end, clicks)
         pipeline.transforms.insert(end, UnknownOutside())
         return pipeline
 

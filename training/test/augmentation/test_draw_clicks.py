@@ -11,6 +11,7 @@ from scipy import stats
 
 from lesionclick.model.encoding import EDTEncoding, Encoding, GaussianEncoding
 from lesionclick_training.augmentation import draw_clicks
+from lesionclick_training.augmentation.choices import ClickCounts
 from lesionclick_training.augmentation.draw_clicks import DrawClicks, draw_count
 from lesionclick_training.data.nnunet_layout import UNKNOWN
 
@@ -73,10 +74,46 @@ def test_the_number_of_clicks_is_distributed_as_described(max_clicks: int) -> No
         assert stats.chisquare(counts, 20000 * weights / weights.sum()).pvalue > SIGNIFICANCE
 
 
+def test_all_numbers_of_clicks_can_be_alike() -> None:
+    generator = np.random.default_rng(0)
+    drawn = [draw_count(generator, 10, ClickCounts.uniform) for _ in range(20000)]
+    assert stats.chisquare(np.bincount(drawn, minlength=11)).pvalue > SIGNIFICANCE
+    image, segmentation = make_patch()
+    transform = DrawClicks(custom_probability=1, counts=ClickCounts.uniform)
+    np.random.seed(0)
+    counts = [len(transform.get_parameters(image=image, segmentation=segmentation)["tumor"]) for _ in range(1500)]
+    assert stats.chisquare(np.bincount(counts, minlength=11)).pvalue > SIGNIFICANCE
+
+
+@pytest.mark.parametrize("custom_probability", [0, 1])
+def test_a_share_of_the_patches_shows_no_click_of_either_label(
+    monkeypatch: pytest.MonkeyPatch, custom_probability: int
+) -> None:
+    image, segmentation = make_patch()
+    monkeypatch.setattr(draw_clicks, "draw_count", lambda *_: 3)
+    transform = DrawClicks(custom_probability=custom_probability, dropout=0.3)
+    np.random.seed(0)
+    drawn = [transform.get_parameters(image=image, segmentation=segmentation) for _ in range(1000)]
+    counts = [(len(each["tumor"]) > 0, len(each["background"]) > 0) for each in drawn]
+    assert counts.count((False, False)) + counts.count((True, True)) == 1000
+    assert stats.binomtest(counts.count((False, False)), 1000, 0.3).pvalue > SIGNIFICANCE
+
+
+@pytest.mark.parametrize("offset", [0, 1, 3])
+def test_a_click_is_moved_as_far_as_asked(monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
+    image, segmentation = make_patch()
+    segmentation[0, 4:13, 5:14, 6:15] = 1  # 9 voxels a side: the middle is deepest, and gets the first click
+    monkeypatch.setattr(draw_clicks, "draw_count", lambda *_: 1)
+    transform = DrawClicks(custom_probability=0, offset=offset)
+    np.random.seed(0)
+    clicks = [transform.get_parameters(image=image, segmentation=segmentation)["tumor"][0] for _ in range(50)]
+    assert np.abs(np.array(clicks) - [8, 9, 10]).max() == offset
+
+
 def test_tumor_clicks_stay_without_background_clicks(monkeypatch: pytest.MonkeyPatch) -> None:
     image, segmentation = make_patch()
     counts = iter((4, 0) * 20)
-    monkeypatch.setattr(draw_clicks, "draw_count", lambda generator, max_clicks: next(counts))
+    monkeypatch.setattr(draw_clicks, "draw_count", lambda *_: next(counts))
     for _ in range(20):
         drawn = DrawClicks()(image=image, segmentation=segmentation)["image"]
         assert drawn[2].max() == 1
@@ -94,7 +131,7 @@ def test_schemes_are_mixed(monkeypatch: pytest.MonkeyPatch, probability: float) 
         def record(*arguments: Any) -> np.ndarray:
             called.append(name)
             if name in offsets:
-                assert arguments[offsets[name]] == 3
+                assert arguments[offsets[name]] == 3  # the published offset
             return np.zeros((0, 3), dtype=np.int64)
 
         monkeypatch.setattr(draw_clicks, name, record)
@@ -161,7 +198,7 @@ def test_custom_background_clicks_are_drawn_in_proportion_to_the_normalized_pet(
     image, segmentation = make_patch()
     image[1] = -1
     image[1, 2, 2, 2:8] = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
-    monkeypatch.setattr(draw_clicks, "draw_count", lambda generator, max_clicks: 1)
+    monkeypatch.setattr(draw_clicks, "draw_count", lambda *_: 1)
     transform = DrawClicks(custom_probability=1)
     np.random.seed(0)
     drawn = [transform.get_parameters(image=image, segmentation=segmentation)["background"][0] for _ in range(2000)]

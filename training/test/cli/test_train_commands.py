@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from helpers_training import (
     write_tiny_dataset,
 )
 
+from lesionclick_training.augmentation.choices import ClickCounts
 from lesionclick_training.nnunet import training
 from lesionclick_training.nnunet.job import Device, TrainingJob
 from lesionclick_training.nnunet.network_sizes import NetworkSize
@@ -68,6 +70,14 @@ def test_train_hands_on_its_options(
     job = TrainingJob(901, "2", Variant.NoClicks, NetworkSize.small, Device.cpu, Path("p.pth"), 3, 2)
     settings = TrainingSettings(3, 4, 5, 0.5, Optimizer.AdamW, 1.0, 0.1, Path("h.pth"), 7)
     assert trained[-1] == (Workspace(tmp_path), job, settings, True)
+
+
+def test_train_hands_on_ideas_beyond_the_paper(
+    capsys: pytest.CaptureFixture[str], trained: list[Any], tmp_path: Path
+) -> None:
+    ideas = ("--click-offset", 1, "--click-counts", "uniform", "--click-dropout", 0.2)
+    assert run_command(capsys, "train", 901, 0, "--variant", "EDT2", "--root", tmp_path, *ideas)[0] == 0
+    assert trained[-1][2] == TrainingSettings(click_offset=1, click_counts=ClickCounts.uniform, click_dropout=0.2)
 
 
 @pytest.mark.parametrize(

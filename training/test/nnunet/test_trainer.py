@@ -14,6 +14,7 @@ from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 
 from lesionclick.errors import LesionClickError
 from lesionclick.model.encoding import GaussianEncoding
+from lesionclick_training.augmentation.choices import ClickCounts
 from lesionclick_training.augmentation.draw_clicks import DrawClicks
 from lesionclick_training.augmentation.misalignment import PETCTMisalignment
 from lesionclick_training.augmentation.unknown_outside import UnknownOutside
@@ -231,6 +232,15 @@ def test_the_environments_settings_reach_their_places(workspace: Workspace) -> N
         "oversample_foreground": 1,
         "organ_weight": 0.1,
     }
+
+
+def test_settings_of_clicks_reach_both_loaders(workspace: Workspace) -> None:
+    settings = TrainingSettings(click_offset=1, click_counts=ClickCounts.uniform, click_dropout=0.25)
+    trainer = make_trainer(workspace, settings=settings)
+    for loader in trainer.get_dataloaders():
+        (drawn,) = (each for each in loader.data_loader.transforms.transforms if isinstance(each, DrawClicks))
+        assert (drawn.offset, drawn.counts, drawn.dropout) == (1, "uniform", 0.25)
+    assert "click_offset=1, " in Path(trainer.log_file).read_text()
 
 
 def test_a_wrong_setting_stops_the_trainer(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
