@@ -117,7 +117,8 @@ def table_command(
     """Trains and validates every row of the paper's table, with one budget, and writes the table.
 
     The budget is that of the variables LESIONCLICK_EPOCHS and so on, which `train --help` lists. Networks and
-    validations stay in ROOT/table; what is there is not made again, so that a table goes on where it stopped.
+    validations stay in ROOT/table; what is there is not made again, so that a table goes on where it stopped. Rows with
+    other settings than those that are there are refused.
     """
     from lesionclick.cli.evaluate import parse_numbers
     from lesionclick_training.study.paper_table import write_table

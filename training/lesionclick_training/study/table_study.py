@@ -1,18 +1,27 @@
 """Study for the paper's table: trains and validates its rows with one budget, and goes on where it stopped.
 
 Each row starts from the same network without clicks, as the paper's start from the same pretrained one. No network is
-validated on a case that it, or the network it started from, was trained on.
+validated on a case that it, or the network it started from, was trained on. All rows in a folder of results have the
+same settings, which settings.json there names.
 """
 
+import dataclasses
+import json
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lesionclick.case.dataset import Dataset
+from lesionclick.errors import CaseError
+from lesionclick.evaluation.results import SETTINGS_FILE
 from lesionclick.evaluation.table import Table
+from lesionclick.files import read_json_object, replacing, short_json
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.inference.settings import FieldOfView, InferenceSettings
-from lesionclick.model.files import CHECKPOINT_FILE, fold_folder
+from lesionclick.model.checksums import sha256_of
+from lesionclick.model.files import fold_folder
 from lesionclick_training.nnunet.job import AUTOPET_STEM, Device, TrainingJob
 from lesionclick_training.nnunet.network_sizes import NetworkSize
 from lesionclick_training.nnunet.settings import TrainingSettings
@@ -23,6 +32,8 @@ from lesionclick_training.study.larger_dataset import require_larger
 from lesionclick_training.study.paper_rows import PAPER_ROWS, PaperRow
 from lesionclick_training.study.seen_cases import require_new
 from lesionclick_training.study.validation import find_fold, validate
+
+logger = logging.getLogger("lesionclick")
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,7 @@ class TableStudy:
     def run(self, names: Collection[str]) -> dict[str, list[Table]]:
         """Trains and validates rows of the table.
 
-        What is there of an earlier run is not made again.
+        What is there of an earlier run is not made again, and a training that was killed goes on.
 
         Args:
             names: the rows to train now, by their names in the table.
@@ -66,10 +77,12 @@ class TableStudy:
 
         Raises:
             CaseError: the splits of a dataset are missing or stale, or a row would be trained on what it is validated
-                on; no row is trained then.
+                on, or with other settings than the rows that are there; no row is trained then.
             CaseError, ModelError: see `train_network` and `validate`.
         """
         self._require_new_cases([row for row in PAPER_ROWS if row.name in names])
+        if names:
+            self._require_same_settings()
         found: dict[str, list[Table]] = {}
         for row in PAPER_ROWS:
             tables = []
@@ -108,17 +121,42 @@ class TableStudy:
         for fold in self.folds:
             require_new(self.start.parent, smaller[fold]["val"])
 
+    def _require_same_settings(self) -> None:
+        """Writes what all rows have in common, or raises CaseError where the rows that are there have something else.
+
+        Folds are none of it, since more of them may come later, nor is the device.
+        """
+        settings: dict[str, Any] = {
+            "dataset": self.dataset,
+            "size": self.size,
+            "start_sha256": sha256_of(self.start),  # not its name, which nearly all checkpoints share
+            "stem": self.stem,
+            **self.training.to_environment(),
+            **dataclasses.asdict(self.inference),
+        }
+        path = self.workspace.results / SETTINGS_FILE
+        if not path.exists():
+            if any(self.workspace.results.glob("*.csv")):
+                logger.warning("%s: is written now, it is not known whether earlier rows had these settings", path)
+            with replacing(path) as temporary:
+                temporary.write_text(json.dumps(settings, indent=1) + "\n")
+        stored = read_json_object(path, CaseError)
+        for name in [*settings, *(name for name in stored if name not in settings)]:
+            there, now = stored.get(name), settings.get(name)
+            if there != now:
+                raise CaseError(
+                    f"{path}: the rows there were made with {name} {short_json(there)}, not {short_json(now)}, "
+                    "expected the same settings or another folder"
+                )
+
     def _training_dataset(self, row: PaperRow) -> int:
         return self.more_data if row.more_data else self.dataset
 
     def _train(self, row: PaperRow, fold: int) -> Path:
-        """The model folder of a row, with the network of a fold, which is trained unless it is there."""
+        """The model folder of a row, with the network of a fold, which is trained as far as that is left to do."""
         number = self._training_dataset(row)
-        model = self.workspace.model_folder(row.variant, self.workspace.find_plans(number, self.size))
-        if (model / fold_folder(fold) / CHECKPOINT_FILE).exists():
-            return model
         job = TrainingJob(number, str(fold), row.variant, self.size, self.device, self.start, self.stem)
-        return train_network(self.workspace, job, self.training)
+        return train_network(self.workspace, job, self.training, resume=True)
 
     def _validate(self, model: Path, fold: int, scores: Path) -> None:
         """Writes scores of a fold's network on the cases that the dataset without more data keeps for that fold."""

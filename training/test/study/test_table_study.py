@@ -3,10 +3,23 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from helpers_training import CASES, DATASET, SHORT, make_job, make_workspace, tiny_environment, write_tiny_dataset
+import torch
+from helpers_training import (
+    CASES,
+    DATASET,
+    SHORT,
+    make_job,
+    make_trainer,
+    make_workspace,
+    tiny_environment,
+    write_tiny_dataset,
+)
+from nnunetv2.training.logging.nnunet_logger import LocalLogger
 
 from lesionclick.errors import CaseError
 from lesionclick.inference.settings import FieldOfView, InferenceSettings
@@ -14,6 +27,7 @@ from lesionclick_training.data.splits import write_splits
 from lesionclick_training.nnunet.job import Device
 from lesionclick_training.nnunet.network_sizes import NetworkSize
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
+from lesionclick_training.nnunet.trainer import LesionClickTrainer
 from lesionclick_training.nnunet.training import train_network
 from lesionclick_training.nnunet.variants import Variant
 from lesionclick_training.nnunet.workspace import Workspace
@@ -45,6 +59,46 @@ def test_the_table_goes_on_row_by_row(tmp_path: Path) -> None:
     trained = sorted(path.parent.parent.name.split("__")[0] for path in networks)
     assert trained == ["LesionClickTrainer_EDT2", "LesionClickTrainer_NoClicks"]
     assert list(study.run([])) == list(both)
+
+
+@pytest.mark.slow
+def test_a_row_that_is_killed_goes_on_and_keeps_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = make_workspace(tmp_path)
+    start = tmp_path / "start.pth"
+    network = make_trainer(workspace, Variant.NoClicks).network
+    torch.save({"network_weights": network.state_dict()}, start)
+    study = replace(make_study(replace(workspace, results_name="table"), start=start), training=SHORT)
+    epochs: list[int] = []
+    stops = [KeyboardInterrupt()]
+
+    begin = LesionClickTrainer.on_train_epoch_start
+
+    def begin_or_stop(trainer: LesionClickTrainer) -> None:
+        trainer.save_every = 1
+        if trainer.current_epoch == 1 and stops:
+            raise stops.pop()
+        epochs.append(trainer.current_epoch)
+        begin(trainer)
+
+    monkeypatch.setattr(LesionClickTrainer, "on_train_epoch_start", begin_or_stop)
+    monkeypatch.setattr(LocalLogger, "plot_progress_png", lambda *_: None)  # takes longer than an epoch
+    with pytest.raises(KeyboardInterrupt):
+        study.run(["EDT 2"])
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"training": replace(SHORT, epochs=3)}, 'made with LESIONCLICK_EPOCHS "2", not "3", expected the same'),
+        ({"training": replace(SHORT, seed=1)}, 'made with LESIONCLICK_SEED null, not "1", expected the same'),
+        ({"inference": InferenceSettings()}, 'made with field_of_view "full", not "body", expected the same'),
+        ({"stem": 1}, "made with stem 221, not 1, expected the same"),
+    ]
+    for changed, message in changes:
+        with pytest.raises(CaseError, match=message):
+            replace(study, **changed).run(["EDT 2"])
+    assert list(study.run(["EDT 2"])) == ["EDT 2", "EDT 2, more data"]
+    assert epochs == [0, 1]
+
+    torch.save({"network_weights": {}}, start)
+    with pytest.raises(CaseError, match=r"table/settings\.json: the rows there were made with start_sha256 "):
+        study.run(["EDT 3"])
 
 
 def make_study(workspace: Workspace, more_data: int = DATASET, start: Path = Path("start.pth")) -> TableStudy:
