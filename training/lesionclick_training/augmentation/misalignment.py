@@ -7,7 +7,7 @@ import torch
 from batchgeneratorsv2.transforms.spatial.channel_misalignment import ChannelMisalignmentTransform
 from scipy import ndimage
 
-CT_CHANNEL = 0
+from lesionclick_training.augmentation.intensities import CT_CHANNEL
 
 
 class PETCTMisalignment(ChannelMisalignmentTransform):  # type: ignore[misc]  # a library without types

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lesionclick_training.augmentation.choices import ClickCounts
+from lesionclick_training.augmentation.choices import Augmentation, ClickCounts
 from lesionclick_training.cli.options import (
     DatasetNumber,
     DeviceOption,
@@ -118,6 +118,13 @@ def train_command(
         float,
         typer.Option(envvar=variable_of("click_dropout"), help="Share of the patches that show no click at all."),
     ] = DEFAULTS.click_dropout,
+    augmentation: Annotated[
+        Augmentation,
+        typer.Option(
+            envvar=variable_of("augmentation"),
+            help="What is done to images: as published, or with strong changes of uptake, blur and noise on top.",
+        ),
+    ] = DEFAULTS.augmentation,
     resume: Annotated[
         bool,
         typer.Option(
@@ -143,6 +150,7 @@ def train_command(
         click_offset=click_offset,
         click_counts=click_counts,
         click_dropout=click_dropout,
+        augmentation=augmentation,
     )
     job = TrainingJob(dataset, fold, variant, size, device, pretrained, stem, num_gpus)
     typer.echo(train_network(Workspace(root), job, settings, resume=resume))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lesionclick.errors import LesionClickError
-from lesionclick_training.augmentation.choices import ClickCounts
+from lesionclick_training.augmentation.choices import Augmentation, ClickCounts
 from lesionclick_training.nnunet.environment import environment_of
 
 
@@ -50,6 +50,8 @@ class TrainingSettings:
         click_counts: how many clicks of a label a patch gets.
         click_dropout: share of the patches that show no click, whatever is in them, so that a network does not learn
             that no clicks mean no lesion.
+        augmentation: what is done to images in training; strong changes are for networks that few cases, or phantoms
+            alone, are to prepare for other scanners.
 
     Raises:
         LesionClickError: a value is not of its kind; the sentence names its variable.
@@ -67,6 +69,7 @@ class TrainingSettings:
     click_offset: int = 3  # arXiv 2508.21680
     click_counts: ClickCounts = ClickCounts.published
     click_dropout: float = 0.0
+    augmentation: Augmentation = Augmentation.published
 
     def __post_init__(self) -> None:
         """Checks every value as `from_environment` does."""
@@ -152,4 +155,5 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "click_offset": partial(_parse_whole_number, minimum=0),
     "click_counts": partial(_parse_choice, choices=ClickCounts),
     "click_dropout": _parse_share,
+    "augmentation": partial(_parse_choice, choices=Augmentation),
 }

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
+from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTransform
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
@@ -23,8 +24,10 @@ from lesionclick.files import replacing
 from lesionclick.model.checkpoint import read_checkpoint
 from lesionclick.model.encoding import Encoding
 from lesionclick.model.files import PROMPT_FILE
+from lesionclick_training.augmentation.choices import Augmentation
 from lesionclick_training.augmentation.draw_clicks import DrawClicks
 from lesionclick_training.augmentation.misalignment import PETCTMisalignment
+from lesionclick_training.augmentation.strong import strong_transforms
 from lesionclick_training.augmentation.unknown_outside import UnknownOutside
 from lesionclick_training.data.nnunet_layout import UNKNOWN
 from lesionclick_training.nnunet.organ_supervision import (
@@ -132,11 +135,15 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
         return of_both
 
     def get_training_transforms(self, *arguments: Any, **named_arguments: Any) -> BasicTransform:
-        """nnU-Net's augmentation, after misalignment and with clicks.
+        """nnU-Net's augmentation, after misalignment and with clicks; with strong changes where the settings say so.
 
         nnU-Net's loader makes its batches of the shapes that come out: images of 4 channels.
         """
         pipeline = nnUNetTrainer.get_training_transforms(*arguments, **named_arguments)
+        if self.settings.augmentation == Augmentation.strong:
+            (turn,) = (i for i, each in enumerate(pipeline.transforms) if isinstance(each, SpatialTransform))
+            intensities = self.plans_manager.foreground_intensity_properties_per_channel
+            pipeline.transforms[turn + 1 : turn + 1] = strong_transforms(intensities)
         pipeline.transforms.insert(0, PETCTMisalignment())
         return self._with_clicks(pipeline)
 

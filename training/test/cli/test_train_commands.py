@@ -19,7 +19,7 @@ from helpers_training import (
     write_tiny_dataset,
 )
 
-from lesionclick_training.augmentation.choices import ClickCounts
+from lesionclick_training.augmentation.choices import Augmentation, ClickCounts
 from lesionclick_training.nnunet import training
 from lesionclick_training.nnunet.job import Device, TrainingJob
 from lesionclick_training.nnunet.network_sizes import NetworkSize
@@ -75,9 +75,14 @@ def test_train_hands_on_its_options(
 def test_train_hands_on_ideas_beyond_the_paper(
     capsys: pytest.CaptureFixture[str], trained: list[Any], tmp_path: Path
 ) -> None:
-    ideas = ("--click-offset", 1, "--click-counts", "uniform", "--click-dropout", 0.2)
+    ideas = ("--click-offset", 1, "--click-counts", "uniform", "--click-dropout", 0.2, "--augmentation", "strong")
     assert run_command(capsys, "train", 901, 0, "--variant", "EDT2", "--root", tmp_path, *ideas)[0] == 0
-    assert trained[-1][2] == TrainingSettings(click_offset=1, click_counts=ClickCounts.uniform, click_dropout=0.2)
+    assert trained[-1][2] == TrainingSettings(
+        click_offset=1,
+        click_counts=ClickCounts.uniform,
+        click_dropout=0.2,
+        augmentation=Augmentation.strong,
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lesionclick.errors import LesionClickError
-from lesionclick_training.augmentation.choices import ClickCounts
+from lesionclick_training.augmentation.choices import Augmentation, ClickCounts
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
 
 OTHERS = TrainingSettings(
@@ -21,12 +21,13 @@ OTHERS = TrainingSettings(
     click_offset=0,
     click_counts=ClickCounts.uniform,
     click_dropout=0.2,
+    augmentation=Augmentation.strong,
 )
 
 
 def test_defaults_are_nnunets_and_the_papers() -> None:
     found = dataclasses.astuple(TrainingSettings.from_environment({}))
-    assert found == (1000, 250, 50, 1e-3, "SGD", 0.33, 1.0, None, None, 3, "published", 0.0)
+    assert found == (1000, 250, 50, 1e-3, "SGD", 0.33, 1.0, None, None, 3, "published", 0.0, "published")
 
 
 def test_settings_survive_the_environment() -> None:
@@ -61,6 +62,7 @@ def test_settings_are_in_the_environment_for_a_while(monkeypatch: pytest.MonkeyP
         ("LESIONCLICK_CLICK_OFFSET", "-1"),
         ("LESIONCLICK_CLICK_COUNTS", "many"),
         ("LESIONCLICK_CLICK_DROPOUT", "1.1"),
+        ("LESIONCLICK_AUGMENTATION", "weak"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:

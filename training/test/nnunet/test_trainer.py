@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 from batchgeneratorsv2.transforms.utils.deep_supervision_downsampling import DownsampleSegForDSTransform
+from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTransform
 from helpers_training import make_trainer, make_workspace, tiny_environment
 from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
@@ -14,10 +16,11 @@ from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 
 from lesionclick.errors import LesionClickError
 from lesionclick.model.encoding import GaussianEncoding
-from lesionclick_training.augmentation.choices import ClickCounts
+from lesionclick_training.augmentation.choices import Augmentation, ClickCounts
 from lesionclick_training.augmentation.draw_clicks import DrawClicks
 from lesionclick_training.augmentation.misalignment import PETCTMisalignment
 from lesionclick_training.augmentation.unknown_outside import UnknownOutside
+from lesionclick_training.augmentation.uptake_noise import UptakeNoise
 from lesionclick_training.nnunet.organ_supervision import LESION_LOGIT, organ_target
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
@@ -75,6 +78,22 @@ def test_transforms_stand_in_their_order(workspace: Workspace) -> None:
         assert kinds.count(DrawClicks) == 1
         assert transforms[-3].encoding == GaussianEncoding(1.0)
         assert transforms[-3].custom_probability == 0
+
+
+def test_strong_changes_come_into_training_alone(workspace: Workspace) -> None:
+    trainer = make_trainer(workspace, settings=TrainingSettings(seed=3, augmentation=Augmentation.strong))
+    training, validation = (
+        [
+            each.transform if isinstance(each, RandomTransform) else each
+            for each in loader.data_loader.transforms.transforms
+        ]
+        for loader in trainer.get_dataloaders()
+    )
+    (noise,) = (each for each in training if isinstance(each, UptakeNoise))
+    assert not any(isinstance(each, UptakeNoise) for each in validation)
+    assert training.index(noise) > [type(each) for each in training].index(SpatialTransform)
+    plans = trainer.plans_manager.foreground_intensity_properties_per_channel["1"]
+    assert (noise.intensities.mean, noise.intensities.upper) == (plans["mean"], plans["percentile_99_5"])
 
 
 @pytest.mark.parametrize(("variant", "channels"), [(Variant.EDT2_Custom, 4), (Variant.NoClicks, 2)])
