@@ -11,21 +11,29 @@ from lesionclick.cli.options import (
     DeviceOption,
     FieldOfViewOption,
     MirroringOption,
-    ModelOption,
     NetworksOption,
     PrecisionOption,
 )
+from lesionclick.evaluation.baseline_names import Baseline
 from lesionclick.inference.backend import Backend, Precision
 from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings
 from lesionclick.simulation.interaction import Interaction, Scribble
 
 
 def evaluate_command(
+    context: typer.Context,
     dataset: Annotated[
         Path,
         typer.Argument(help="Folder of cases that each hold a truth.mha, or dataset in nnU-Net's raw layout."),
     ],
-    model: ModelOption,
+    *,
+    model: Annotated[
+        Path | None,
+        typer.Option(envvar="LESIONCLICK_MODEL", help="Folder of the model, packed or as nnU-Net trained it."),
+    ] = None,
+    baseline: Annotated[
+        Baseline | None, typer.Option(help="Threshold of the PET to evaluate in place of a model.")
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(help="Folder for the results. One that was begun with the same settings is completed."),
@@ -59,7 +67,9 @@ def evaluate_command(
     mirroring: MirroringOption = DEFAULT_SETTINGS.mirroring,
     networks: NetworksOption = DEFAULT_SETTINGS.networks,
 ) -> None:
-    """Measures how good a model is at each number of clicks, or after each round of corrections: tables and figures.
+    """Measures how good a model or a baseline is at each number of clicks or after each round of corrections.
+
+    Tables and figures go to a folder, the table of means to stdout as well.
 
     Several processes may evaluate into one folder at a time, with the same settings.
 
@@ -68,19 +78,30 @@ def evaluate_command(
     """
     is_official = interaction == Interaction.official
     steps = parse_numbers(click_counts, "--click-counts") if is_official else tuple(range(rounds + 1))
+    source = context.get_parameter_source("model")  # a model from the environment gives way to a baseline
+    is_model_asked_for = source is not None and source.name == "COMMANDLINE"
+    if baseline is not None and not is_model_asked_for:
+        model = None
+    if (model is None) == (baseline is None):
+        raise typer.BadParameter("expected exactly one of --model and --baseline")
 
     from lesionclick.case.dataset import Dataset
     from lesionclick.evaluation.protocol import EvaluationProtocol
     from lesionclick.evaluation.report import SUMMARY_MARKDOWN
     from lesionclick.evaluation.runner import evaluate_dataset
+    from lesionclick.evaluation.segmenters import BaselineSegmenter, NetworkSegmenter, Segmenter
     from lesionclick.inference.ensemble import Ensemble
     from lesionclick.simulation.readers import make_reader
 
     cases = Dataset.find(dataset)
-    ensemble = Ensemble.load(model, device, backend=backend, precision=precision)
-    inference = InferenceSettings(field_of_view, mirroring, networks)
-    protocol = EvaluationProtocol(steps, make_reader(interaction, scribble), inference, seed)
-    failures = evaluate_dataset(ensemble, cases, protocol, out, keep_masks=keep_masks)
+    segmenter: Segmenter
+    if baseline is not None:
+        segmenter = BaselineSegmenter(baseline)
+    elif model is not None:
+        ensemble = Ensemble.load(model, device, backend=backend, precision=precision)
+        segmenter = NetworkSegmenter(ensemble, InferenceSettings(field_of_view, mirroring, networks))
+    protocol = EvaluationProtocol(steps, make_reader(interaction, scribble), seed)
+    failures = evaluate_dataset(segmenter, cases, protocol, out, keep_masks=keep_masks)
     typer.echo((out / SUMMARY_MARKDOWN).read_text(), nl=False)
     if failures:
         raise typer.Exit(1)

@@ -1,13 +1,13 @@
 """Baselines: thresholds of the PET as every workstation has them, to compare networks with."""
 
 from collections.abc import Iterable
-from enum import StrEnum
 
 import cc3d
 import numpy as np
 
 from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click
+from lesionclick.evaluation.baseline_names import Baseline
 
 FIXED_SUV = (
     2.5  # g/ml; the customary fixed threshold (Boellaard et al. 2015, EANM guidelines, 10.1007/s00259-014-2961-x)
@@ -16,19 +16,6 @@ FIXED_SUV = (
 PEAK_DISTANCE_MM = 20.0  # from a click to where the highest SUV is looked for
 
 SHARE_OF_MAXIMUM = 0.41  # of the lesion's highest SUV; the customary relative threshold (the same guidelines)
-
-
-class Baseline(StrEnum):
-    """Ways to segment without a network."""
-
-    suv_everywhere = "suv-2.5"
-    suv_at_clicks = "suv-2.5-at-clicks"
-    share_at_clicks = "suvmax-41-at-clicks"
-
-    @property
-    def takes_clicks(self) -> bool:
-        """Whether clicks change the mask."""
-        return self != Baseline.suv_everywhere
 
 
 def segment(baseline: Baseline, case: Case, clicks: Iterable[Click]) -> np.ndarray:
@@ -51,15 +38,19 @@ def segment(baseline: Baseline, case: Case, clicks: Iterable[Click]) -> np.ndarr
     above = pet_zyx > FIXED_SUV
     if baseline == Baseline.suv_everywhere:
         return above.astype(np.uint8)
+    points = [click for click in clicks if click.label == "tumor"]
     mask = np.zeros(pet_zyx.shape, dtype=bool)
-    for click in clicks:
-        if click.label == "tumor":
-            distance = _distance_mm(case, click)
-            if baseline == Baseline.share_at_clicks:
-                hottest = np.argmax(np.where(distance <= PEAK_DISTANCE_MM, pet_zyx, -np.inf))
-                mask |= _component(pet_zyx > SHARE_OF_MAXIMUM * pet_zyx.flat[hottest], hottest)
-            elif above.any():
-                mask |= _component(above, np.argmin(np.where(above, distance, np.inf)))
+    if baseline == Baseline.suv_at_clicks and points and above.any():
+        labels = _components(above)
+        for click in points:
+            mask |= labels == labels.flat[np.argmin(np.where(above, _distance_mm(case, click), np.inf))]
+    elif baseline == Baseline.share_at_clicks:
+        for click in points:
+            nearby = np.where(_distance_mm(case, click) <= PEAK_DISTANCE_MM, pet_zyx, -np.inf)
+            hottest = np.argmax(nearby)
+            above = pet_zyx > SHARE_OF_MAXIMUM * pet_zyx.flat[hottest]
+            labels = _components(above)
+            mask |= (labels == labels.flat[hottest]) & above
     return mask.astype(np.uint8)
 
 
@@ -71,8 +62,7 @@ def _distance_mm(case: Case, click: Click) -> np.ndarray:
     return distance
 
 
-def _component(above: np.ndarray, voxel: np.intp) -> np.ndarray:
-    """The component (26 neighbors) of a mask that holds a voxel, given as a flat index; else nothing."""
-    labels = cc3d.connected_components(np.ascontiguousarray(above), connectivity=26)
-    component: np.ndarray = (labels == labels.flat[voxel]) & above
-    return component
+def _components(above: np.ndarray) -> np.ndarray:
+    """The number of the component (26 neighbors) of each voxel of a mask, from 1; 0 elsewhere."""
+    labels: np.ndarray = cc3d.connected_components(np.ascontiguousarray(above), connectivity=26)
+    return labels

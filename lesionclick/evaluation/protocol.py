@@ -1,4 +1,4 @@
-"""Protocol of an evaluation: what is asked of an ensemble in each case."""
+"""Protocol of an evaluation: what is asked in each case."""
 
 import dataclasses
 import zlib
@@ -8,7 +8,6 @@ import numpy as np
 
 from lesionclick.case.clicks import Click
 from lesionclick.case.dataset import LabelledCase
-from lesionclick.inference.settings import InferenceSettings
 from lesionclick.simulation.interaction import Interaction
 from lesionclick.simulation.official_clicks import OFFICIAL_BUDGET, OFFICIAL_SEED, simulate_official
 from lesionclick.simulation.readers import OfficialReader, Reader, Situation, StepName
@@ -16,19 +15,17 @@ from lesionclick.simulation.readers import OfficialReader, Reader, Situation, St
 
 @dataclass(frozen=True)
 class EvaluationProtocol:
-    """What is asked of the ensemble in each case.
+    """What is asked in each case.
 
     Attributes:
         steps: numbers of clicks of each label or, with corrections, rounds; ascending, at least one. Round 0 has no
             clicks.
         reader: who clicks.
-        inference: how networks look at a case.
         seed: of simulated official clicks and of the reader's random choices.
     """
 
     steps: tuple[int, ...]
     reader: Reader = field(default_factory=OfficialReader)
-    inference: InferenceSettings = field(default_factory=InferenceSettings)
     seed: int = OFFICIAL_SEED
 
     @property

@@ -17,12 +17,10 @@ from lesionclick.evaluation.metrics import score_mask
 from lesionclick.evaluation.protocol import EvaluationProtocol
 from lesionclick.evaluation.report import write_report
 from lesionclick.evaluation.results import Results, open_results
+from lesionclick.evaluation.segmenters import Segmenter
 from lesionclick.evaluation.table import CaseScore
 from lesionclick.files import describe_error
-from lesionclick.inference.ensemble import Ensemble
 from lesionclick.log import Progress
-from lesionclick.model.check import fingerprint
-from lesionclick.session.session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +31,7 @@ class StepResult:
 
     Attributes:
         score: how good the mask is.
-        clicks: all that the networks were shown.
+        clicks: all that the segmenter was given.
         mask_zyx: uint8, 0 and 1, on the case's grid.
     """
 
@@ -43,22 +41,22 @@ class StepResult:
 
 
 def evaluate_case(
-    ensemble: Ensemble, labelled_case: LabelledCase, protocol: EvaluationProtocol
+    segmenter: Segmenter, labelled_case: LabelledCase, protocol: EvaluationProtocol
 ) -> Iterator[StepResult]:
-    """Predicts a case at each step and compares with its truth; where no click is new the mask stays as it is.
+    """Segments a case at each step and compares with its truth; where no click is new the mask stays as it is.
 
     Raises:
-        ModelError, DeviceError: see `Session.predict`.
+        ModelError, DeviceError: from networks, see `Session.predict`.
     """
     labelled_case = protocol.with_clicks(labelled_case)
-    session = Session(ensemble, labelled_case.case, protocol.inference)
+    segment = segmenter.open(labelled_case.case)
     clicks: tuple[Click, ...] = ()
     mask_zyx: np.ndarray | None = None
     for step in protocol.steps:
         before = clicks
-        clicks = protocol.next_clicks(labelled_case, step, before, mask_zyx) if ensemble.takes_clicks else ()
+        clicks = protocol.next_clicks(labelled_case, step, before, mask_zyx) if segmenter.takes_clicks else ()
         if mask_zyx is None or clicks != before:
-            mask_zyx = session.predict(clicks).mask
+            mask_zyx = segment(clicks)
         yield StepResult(_score(labelled_case, protocol, step, clicks, mask_zyx), clicks, mask_zyx)
 
 
@@ -90,16 +88,16 @@ def _score(
 
 
 def evaluate_dataset(
-    ensemble: Ensemble, dataset: Dataset, protocol: EvaluationProtocol, out: Path, *, keep_masks: bool = False
+    segmenter: Segmenter, dataset: Dataset, protocol: EvaluationProtocol, out: Path, *, keep_masks: bool = False
 ) -> dict[str, str]:
     """Evaluates the cases that a folder of results lacks, then makes its tables and figures from all that it holds.
 
     Other processes may do the same at the same time, with the same settings: each takes what no other has completed.
 
     Args:
-        ensemble: the networks.
+        segmenter: what is evaluated.
         dataset: the cases.
-        protocol: what is asked of the networks.
+        protocol: what is asked in each.
         out: the folder of results, new or begun with the same settings.
         keep_masks: whether the mask of each step is stored, not of the last one alone.
 
@@ -109,7 +107,7 @@ def evaluate_dataset(
     Raises:
         CaseError: the folder was begun with other settings or cannot be written, or no case could be evaluated.
     """
-    settings = {**describe_settings(ensemble, dataset, protocol), "keep_masks": keep_masks}
+    settings = {**describe_settings(segmenter, dataset, protocol), "keep_masks": keep_masks}
     results = open_results(out, settings, protocol.step_name, protocol.steps)
     missing = [name for name in dataset.names if not results.has_case(name)]
     failures: dict[str, str] = {}
@@ -118,7 +116,7 @@ def evaluate_dataset(
         for name in random.sample(missing, len(missing)):
             if not results.has_case(name):  # no other process has completed it meanwhile
                 try:
-                    scores = _evaluate(ensemble, dataset, name, protocol, results, keep_masks)
+                    scores = _evaluate(segmenter, dataset, name, protocol, results, keep_masks)
                 except LesionClickError as error:
                     logger.error("%s is left out: %s", name, error)
                     failures[name] = str(error)
@@ -138,12 +136,12 @@ def evaluate_dataset(
 
 
 def _evaluate(
-    ensemble: Ensemble, dataset: Dataset, name: str, protocol: EvaluationProtocol, results: Results, keep_masks: bool
+    segmenter: Segmenter, dataset: Dataset, name: str, protocol: EvaluationProtocol, results: Results, keep_masks: bool
 ) -> list[CaseScore]:
     """The scores of a case at all steps; stores the mask of the last step, or of each."""
     labelled_case = dataset.read(name)
     scores = []
-    for result in evaluate_case(ensemble, labelled_case, protocol):
+    for result in evaluate_case(segmenter, labelled_case, protocol):
         scores.append(result.score)
         step = result.score.step
         logger.info("%s, %s %d: Dice %.3f", name, protocol.step_name, step, result.score.dice)
@@ -152,18 +150,14 @@ def _evaluate(
     return scores
 
 
-def describe_settings(ensemble: Ensemble, dataset: Dataset, protocol: EvaluationProtocol) -> dict[str, Any]:
+def describe_settings(segmenter: Segmenter, dataset: Dataset, protocol: EvaluationProtocol) -> dict[str, Any]:
     """All that decides the scores in a folder of results, as it comes back from JSON."""
-    engine = ensemble.engine
     return {
         "dataset": dataset.folder.resolve().name,
         "cases": list(dataset.names),
-        "model": ensemble.model.path.resolve().name,
-        "model_sha256": fingerprint(ensemble.model),
-        "engine": f"{engine.device.type}, {engine.backend}, {engine.precision}",
+        **segmenter.describe(),
         "interaction": protocol.reader.interaction.value,
         **dataclasses.asdict(protocol.reader),
         "steps": list(protocol.steps),
-        **dataclasses.asdict(protocol.inference),
         "seed": protocol.seed,
     }

@@ -87,6 +87,25 @@ def test_evaluation_prints_its_summary(evaluate: Command, tmp_path: Path) -> Non
     assert (settings["field_of_view"], settings["mirroring"], settings["networks"]) == ("body", "none", "all")
 
 
+def test_a_baseline_takes_the_place_of_a_model(
+    evaluate: Command, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_folder: Path
+) -> None:
+    assert evaluate("--click-counts", "0,1")[0] == 0
+    options = (tmp_path / "dataset", "--out", tmp_path / "baseline", "--click-counts", "0,1")
+    for wrong in ((), ("--baseline", "suv-2.5", "--model", model_folder)):
+        code, _, errors = command("evaluate", *options, *wrong)
+        assert code == 2
+        assert "expected exactly one of --model and --baseline" in " ".join(errors.replace("│", " ").split())
+    monkeypatch.setenv("LESIONCLICK_MODEL", str(model_folder))
+    code, printed, errors = command("evaluate", *options, "--baseline", "suv-2.5-at-clicks")
+    assert code == 0, errors
+    assert printed.startswith("# suv-2.5-at-clicks on dataset\n\n## all: 1 cases\n")
+    assert (tmp_path / "baseline" / "curve.png").exists()
+    code, printed, _ = command("compare", tmp_path / "out", tmp_path / "baseline")
+    assert code == 0
+    assert "baseline" in printed
+
+
 def test_corrections_have_rounds(evaluate: Command, tmp_path: Path) -> None:
     options = ("--interaction", "scribbles", "--scribble", "border", "--rounds", 1, "--click-counts", "nonsense")
     code, printed, errors = evaluate(*options)

@@ -6,7 +6,8 @@ import pytest
 from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click
 from lesionclick.case.geometry import Geometry
-from lesionclick.evaluation.baselines import Baseline, segment
+from lesionclick.evaluation.baseline_names import Baseline
+from lesionclick.evaluation.baselines import segment
 
 SHAPE = (12, 20, 40)
 

@@ -12,8 +12,11 @@ from lesionclick.case.dataset import Dataset
 from lesionclick.case.images import read_mask
 from lesionclick.errors import CaseError
 from lesionclick.evaluation import figures
+from lesionclick.evaluation.baseline_names import Baseline
+from lesionclick.evaluation.baselines import segment
 from lesionclick.evaluation.protocol import EvaluationProtocol
 from lesionclick.evaluation.runner import evaluate_case, evaluate_dataset
+from lesionclick.evaluation.segmenters import BaselineSegmenter, NetworkSegmenter
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.session.session import Prediction, Session
 from lesionclick.simulation.interaction import Scribble
@@ -29,9 +32,9 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
+def segmenter(tmp_path_factory: pytest.TempPathFactory) -> NetworkSegmenter:
     model = write_model(tmp_path_factory.mktemp("models") / "tiny", make_plans(spacing=(2.0, 1.0, 1.0)))
-    return Ensemble.load(model, "cpu", backend="torch")
+    return NetworkSegmenter(Ensemble.load(model, "cpu", backend="torch"))
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +57,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 
 def test_a_mask_is_predicted_once_while_no_click_is_new(
-    dataset: Dataset, ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, segmenter: NetworkSegmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[Click, ...]] = []
     predict = Session.predict
@@ -65,26 +68,28 @@ def test_a_mask_is_predicted_once_while_no_click_is_new(
 
     monkeypatch.setattr(Session, "predict", record)
     labelled_case = dataset.read("base_fdg_1")
-    results = list(evaluate_case(ensemble, labelled_case, protocol(0, 3, 7, 10)))
+    results = list(evaluate_case(segmenter, labelled_case, protocol(0, 3, 7, 10)))
     assert [result.clicks for result in results] == [(), *[CLICKS] * 3]
     assert asked == [(), CLICKS]
     assert results[1].mask_zyx is results[3].mask_zyx
 
 
-def test_all_clicks_so_far_are_given_again(dataset: Dataset, ensemble: Ensemble) -> None:
+def test_all_clicks_so_far_are_given_again(dataset: Dataset, segmenter: NetworkSegmenter) -> None:
     labelled_case = dataset.read("base_fdg_1")
     asked = protocol(0, 1, 2, reader=ScribbleReader(Scribble.random_walk))
-    results = list(evaluate_case(ensemble, labelled_case, asked))
+    results = list(evaluate_case(segmenter, labelled_case, asked))
     for before, after in itertools.pairwise(results):
         assert after.clicks[: len(before.clicks)] == before.clicks
-        np.testing.assert_array_equal(after.mask_zyx, Session(ensemble, labelled_case.case).predict(after.clicks).mask)
-    again = list(evaluate_case(ensemble, labelled_case, asked))
+        np.testing.assert_array_equal(
+            after.mask_zyx, Session(segmenter.ensemble, labelled_case.case).predict(after.clicks).mask
+        )
+    again = list(evaluate_case(segmenter, labelled_case, asked))
     assert [result.score for result in again] == [result.score for result in results]
 
 
 def test_model_without_clicks_gets_none(dataset: Dataset, tmp_path: Path) -> None:
     folder = write_model(tmp_path / "m", make_plans(spacing=(2.0, 1.0, 1.0)), channels=2)
-    blind = Ensemble.load(folder, "cpu", backend="torch")
+    blind = NetworkSegmenter(Ensemble.load(folder, "cpu", backend="torch"))
     results = list(evaluate_case(blind, dataset.read("psma_3"), protocol(0, 3)))
     assert [result.score.tumor_points for result in results] == [0, 0]
     assert results[0].mask_zyx is results[1].mask_zyx
@@ -93,8 +98,8 @@ def test_model_without_clicks_gets_none(dataset: Dataset, tmp_path: Path) -> Non
 # ---- a dataset
 
 
-def test_scores_are_those_of_the_stored_masks(dataset: Dataset, ensemble: Ensemble, tmp_path: Path) -> None:
-    assert evaluate_dataset(ensemble, dataset, protocol(0, 1, 3), tmp_path / "out", keep_masks=True) == {}
+def test_scores_are_those_of_the_stored_masks(dataset: Dataset, segmenter: NetworkSegmenter, tmp_path: Path) -> None:
+    assert evaluate_dataset(segmenter, dataset, protocol(0, 1, 3), tmp_path / "out", keep_masks=True) == {}
     rows = rows_of(tmp_path / "out")
     assert [(row["case"], row["clicks"]) for row in rows] == [(case, step) for case in NAMES for step in "013"]
     assert [(row["tracer"], row["source"]) for row in rows[::3]] == [
@@ -113,23 +118,23 @@ def test_scores_are_those_of_the_stored_masks(dataset: Dataset, ensemble: Ensemb
         mask = read_mask(tmp_path / "out" / "masks" / case.name / f"clicks-0{row['clicks']}.mha", case.geometry)
         if row["source"] == "official":
             chosen = first_clicks(case.clicks, int(row["clicks"]))
-            np.testing.assert_array_equal(mask, Session(ensemble, case).predict(chosen).mask)
+            np.testing.assert_array_equal(mask, Session(segmenter.ensemble, case).predict(chosen).mask)
         overlap = 2 * np.logical_and(mask, truth).sum() / (mask.sum() + truth.sum())
         assert case.name == "psma_3" or float(row["dice"]) == pytest.approx(overlap, abs=1e-6)
     assert {row["dice"] for row in rows[6:]} == {"nan"}
 
 
 def test_last_masks_alone_are_stored_if_no_more_are_asked_for(
-    dataset: Dataset, ensemble: Ensemble, tmp_path: Path
+    dataset: Dataset, segmenter: NetworkSegmenter, tmp_path: Path
 ) -> None:
-    evaluate_dataset(ensemble, dataset, protocol(0, 1), tmp_path / "out")
+    evaluate_dataset(segmenter, dataset, protocol(0, 1), tmp_path / "out")
     stored = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out" / "masks").glob("*/*"))
     assert stored == [Path(f"masks/{name}/clicks-01.{ending}") for name in NAMES for ending in ("json", "mha")]
 
 
 @pytest.mark.parametrize("reader", [CorrectiveReader(), ScribbleReader(Scribble.random_walk)])
-def test_corrections_add_up(reader: Reader, dataset: Dataset, ensemble: Ensemble, tmp_path: Path) -> None:
-    evaluate_dataset(ensemble, dataset, protocol(0, 1, 2, reader=reader), tmp_path / "out")
+def test_corrections_add_up(reader: Reader, dataset: Dataset, segmenter: NetworkSegmenter, tmp_path: Path) -> None:
+    evaluate_dataset(segmenter, dataset, protocol(0, 1, 2, reader=reader), tmp_path / "out")
     rows = rows_of(tmp_path / "out")
     assert [row["round"] for row in rows] == ["0", "1", "2"] * 3
     assert {row["source"] for row in rows} == {reader.interaction}
@@ -140,23 +145,44 @@ def test_corrections_add_up(reader: Reader, dataset: Dataset, ensemble: Ensemble
         assert second == 1 or isinstance(reader, ScribbleReader)
 
 
-def test_other_settings_are_refused(dataset: Dataset, ensemble: Ensemble, tmp_path: Path) -> None:
+@pytest.mark.parametrize("baseline", Baseline)
+def test_baselines_are_scored_like_networks(baseline: Baseline, dataset: Dataset, tmp_path: Path) -> None:
+    out, segmenter = tmp_path / "out", BaselineSegmenter(baseline)
+    assert evaluate_dataset(segmenter, dataset, protocol(0, 1), out) == {}
+    rows = rows_of(out)
+    assert [(row["case"], row["clicks"]) for row in rows] == [(case, step) for case in NAMES for step in "01"]
+    assert rows[1]["tumor_points"] == ("1" if baseline.takes_clicks else "0")
+    case = dataset.read("base_fdg_1").case
+    clicks = first_clicks(case.clicks, 1) if baseline.takes_clicks else ()
+    mask = read_mask(out / "masks" / "base_fdg_1" / "clicks-01.mha", case.geometry)
+    np.testing.assert_array_equal(mask, segment(baseline, case, clicks))
+    before = (out / "cases.csv").read_bytes()
+    (out / "scores" / "base_fdg_2.csv").unlink()
+    evaluate_dataset(segmenter, dataset, protocol(0, 1), out)  # goes on
+    assert (out / "cases.csv").read_bytes() == before
+    other = next(each for each in Baseline if each != baseline)
+    with pytest.raises(CaseError, match="begun with another 'model'"):
+        evaluate_dataset(BaselineSegmenter(other), dataset, protocol(0, 1), out)
+
+
+def test_other_settings_are_refused(dataset: Dataset, segmenter: NetworkSegmenter, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    evaluate_dataset(ensemble, dataset, protocol(0), out)
+    evaluate_dataset(segmenter, dataset, protocol(0), out)
     before = (out / "cases.csv").read_bytes()
     changed = write_model(tmp_path / "tiny", make_plans(spacing=(2.0, 1.0, 1.0)), seed=1)
 
-    def refusal(asked: EvaluationProtocol, with_model: Ensemble = ensemble, **options: Any) -> str:
+    def refusal(asked: EvaluationProtocol, with_model: NetworkSegmenter = segmenter, **options: Any) -> str:
         with pytest.raises(CaseError) as raised:
             evaluate_dataset(with_model, Dataset.find(dataset.folder), asked, out, **options)
         return str(raised.value)
 
     text = "settings.json: the evaluation there was begun with another '{}', expected the same settings or another"
+    of_changed = NetworkSegmenter(Ensemble.load(changed, "cpu", backend="torch"))
     assert text.format("steps") in refusal(protocol(0, 1))
     assert text.format("keep_masks") in refusal(protocol(0), keep_masks=True)
     assert text.format("interaction") in refusal(protocol(0, reader=CorrectiveReader()))
     assert text.format("seed") in refusal(EvaluationProtocol((0,), seed=1))
-    assert text.format("model_sha256") in refusal(protocol(0), Ensemble.load(changed, "cpu", backend="torch"))
+    assert text.format("model_sha256") in refusal(protocol(0), of_changed)
     write_labelled_case(dataset.folder / "new", make_lesions())
     assert text.format("cases") in refusal(protocol(0))
     assert (out / "cases.csv").read_bytes() == before

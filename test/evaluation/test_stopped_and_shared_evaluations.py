@@ -15,6 +15,7 @@ from lesionclick.errors import CaseError, ModelError
 from lesionclick.evaluation import figures
 from lesionclick.evaluation.protocol import EvaluationProtocol
 from lesionclick.evaluation.runner import evaluate_dataset
+from lesionclick.evaluation.segmenters import NetworkSegmenter
 from lesionclick.evaluation.table import Table
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.session.session import Session
@@ -39,8 +40,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ensemble(model: Path) -> Ensemble:
-    return Ensemble.load(model, "cpu", backend="torch")
+def segmenter(model: Path) -> NetworkSegmenter:
+    return NetworkSegmenter(Ensemble.load(model, "cpu", backend="torch"))
 
 
 @pytest.fixture(autouse=True)
@@ -73,12 +74,12 @@ def intercept(monkeypatch: pytest.MonkeyPatch, replacement: Callable[[Session, P
 def test_interrupted_evaluation_goes_on_to_the_same_tables(
     asked: EvaluationProtocol,
     dataset: Dataset,
-    ensemble: Ensemble,
+    segmenter: NetworkSegmenter,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "out"
-    evaluate_dataset(ensemble, dataset, asked, tmp_path / "whole")
+    evaluate_dataset(segmenter, dataset, asked, tmp_path / "whole")
     calls = 0
 
     def stop(session: Session, predict: Predict) -> Any:
@@ -90,50 +91,50 @@ def test_interrupted_evaluation_goes_on_to_the_same_tables(
 
     intercept(monkeypatch, stop)
     with pytest.raises(KeyboardInterrupt):
-        evaluate_dataset(ensemble, dataset, asked, out)
+        evaluate_dataset(segmenter, dataset, asked, out)
     assert len(list((out / "scores").iterdir())) == 1
     assert not (out / "summary.json").exists()
 
     calls = -100
-    evaluate_dataset(ensemble, dataset, asked, out)
+    evaluate_dataset(segmenter, dataset, asked, out)
     assert calls == -96  # two cases of two steps; the first is not computed again
     assert report_of(out) == report_of(tmp_path / "whole")
 
 
 def test_complete_evaluation_is_only_reported_again(
-    dataset: Dataset, ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    dataset: Dataset, segmenter: NetworkSegmenter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    evaluate_dataset(ensemble, dataset, ZERO, tmp_path / "out")
+    evaluate_dataset(segmenter, dataset, ZERO, tmp_path / "out")
     before = report_of(tmp_path / "out")
     for name in before:
         (tmp_path / "out" / name).unlink()
     intercept(monkeypatch, lambda session, predict: pytest.fail("predicts again"))
-    evaluate_dataset(ensemble, dataset, ZERO, tmp_path / "out")
+    evaluate_dataset(segmenter, dataset, ZERO, tmp_path / "out")
     assert report_of(tmp_path / "out") == before
 
 
 def test_failing_case_does_not_stop_the_others_and_is_tried_again(
-    dataset: Dataset, ensemble: Ensemble, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    dataset: Dataset, segmenter: NetworkSegmenter, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    evaluate_dataset(ensemble, dataset, ZERO_AND_ONE, tmp_path / "whole")
+    evaluate_dataset(segmenter, dataset, ZERO_AND_ONE, tmp_path / "whole")
     truth = dataset.folder / "base_fdg_1" / "truth.mha"
     content = truth.read_bytes()
     truth.unlink()
     reason = f"{truth}: the truth is missing, expected a lesion mask"
-    assert evaluate_dataset(ensemble, dataset, ZERO_AND_ONE, out) == {"base_fdg_1": reason}
+    assert evaluate_dataset(segmenter, dataset, ZERO_AND_ONE, out) == {"base_fdg_1": reason}
     assert f"base_fdg_1 is left out: {reason}" in caplog.messages
     assert f"## Not evaluated: 1 cases\n\n- base_fdg_1: {reason}\n" in (out / "summary.md").read_text()
     assert json.loads((out / "summary.json").read_text())["failed"] == {"base_fdg_1": reason}
     assert Table.read(out / "cases.csv").cases == NAMES[1:]
     truth.write_bytes(content)
-    assert evaluate_dataset(ensemble, dataset, ZERO_AND_ONE, out) == {}
+    assert evaluate_dataset(segmenter, dataset, ZERO_AND_ONE, out) == {}
     assert report_of(out) == report_of(tmp_path / "whole")
 
 
 def test_unexpected_error_in_a_case_does_not_stop_the_others(
     dataset: Dataset,
-    ensemble: Ensemble,
+    segmenter: NetworkSegmenter,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -144,7 +145,7 @@ def test_unexpected_error_in_a_case_does_not_stop_the_others(
         return predict()
 
     intercept(monkeypatch, fail)
-    assert evaluate_dataset(ensemble, dataset, ZERO, tmp_path / "out") == {
+    assert evaluate_dataset(segmenter, dataset, ZERO, tmp_path / "out") == {
         "base_fdg_2": "ZeroDivisionError: in the middle"
     }
     assert Table.read(tmp_path / "out" / "cases.csv").cases == (NAMES[0], NAMES[2])
@@ -153,7 +154,7 @@ def test_unexpected_error_in_a_case_does_not_stop_the_others(
 
 
 def test_nothing_but_failing_cases_is_an_error(
-    dataset: Dataset, ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    dataset: Dataset, segmenter: NetworkSegmenter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def fail(session: Session, predict: Predict) -> Any:
         raise ModelError("fold_0: its network gives values that are not finite")
@@ -162,26 +163,26 @@ def test_nothing_but_failing_cases_is_an_error(
     with pytest.raises(
         CaseError, match=r"none of its cases can be evaluated \(3\); of base_fdg_1: fold_0: its network gives"
     ):
-        evaluate_dataset(ensemble, dataset, ZERO, tmp_path / "out")
+        evaluate_dataset(segmenter, dataset, ZERO, tmp_path / "out")
 
 
 def test_an_evaluation_leaves_out_what_another_one_completes_meanwhile(
-    dataset: Dataset, ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    dataset: Dataset, segmenter: NetworkSegmenter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = ZERO_AND_ONE
-    evaluate_dataset(ensemble, dataset, asked, tmp_path / "whole")
+    evaluate_dataset(segmenter, dataset, asked, tmp_path / "whole")
     out = tmp_path / "out"
     calls: list[str] = []
 
     def run_another(session: Session, predict: Predict) -> Any:
         calls.append(session.case.name)
         if len(calls) == 3:  # in the middle of the second case
-            evaluate_dataset(ensemble, dataset, asked, out)
+            evaluate_dataset(segmenter, dataset, asked, out)
             assert report_of(out) == report_of(tmp_path / "whole")
         return predict()
 
     intercept(monkeypatch, run_another)
-    assert evaluate_dataset(ensemble, dataset, asked, out) == {}
+    assert evaluate_dataset(segmenter, dataset, asked, out) == {}
     assert report_of(out) == report_of(tmp_path / "whole")
     # Two predictions of each case, and two more of the one that both were working on.
     assert sorted(calls) == sorted([*NAMES, *NAMES, calls[2], calls[2]])
@@ -189,11 +190,11 @@ def test_an_evaluation_leaves_out_what_another_one_completes_meanwhile(
 
 @pytest.mark.slow
 def test_two_processes_in_one_folder_make_the_tables_of_one(
-    dataset: Dataset, model: Path, ensemble: Ensemble, tmp_path: Path
+    dataset: Dataset, model: Path, segmenter: NetworkSegmenter, tmp_path: Path
 ) -> None:
     for index in (4, 5):
         write_labelled_case(dataset.folder / f"fdg_{index}", make_lesions(), seed=index)
-    evaluate_dataset(ensemble, Dataset.find(dataset.folder), ZERO_AND_ONE, tmp_path / "alone")
+    evaluate_dataset(segmenter, Dataset.find(dataset.folder), ZERO_AND_ONE, tmp_path / "alone")
     command = [sys.executable, "-c", "from lesionclick.cli.main import main; main()", "evaluate", dataset.folder]
     command += ["--model", model, "--out", tmp_path / "shared", "--click-counts", "0-1"]
     command += ["--device", "cpu", "--backend", "torch"]

@@ -14,6 +14,7 @@ from lesionclick.errors import CaseError
 from lesionclick.evaluation.protocol import EvaluationProtocol
 from lesionclick.evaluation.results import open_results
 from lesionclick.evaluation.runner import describe_settings, evaluate_case
+from lesionclick.evaluation.segmenters import NetworkSegmenter, Segmenter
 from lesionclick.evaluation.table import CaseScore, Table
 from lesionclick.files import require_writable
 from lesionclick.inference.ensemble import Ensemble
@@ -52,14 +53,14 @@ def validate(
         CaseError: a file is missing, damaged or does not fit the others, or cannot be written; or the unfinished
             validation beside `out` was begun with other settings.
     """
-    protocol = EvaluationProtocol(tuple(steps), inference=inference)
+    segmenter, protocol = NetworkSegmenter(ensemble, inference), EvaluationProtocol(tuple(steps))
     if out is None:
-        rows = [row for name in names for row in _score_case(ensemble, dataset, name, clicks, protocol)]
+        rows = [row for name in names for row in _score_case(segmenter, dataset, name, clicks, protocol)]
         return Table(protocol.step_name, tuple(rows))
     require_writable(out)
     folder = out.with_name(f"{out.name}.unfinished")
     settings = {
-        **describe_settings(ensemble, dataclasses.replace(dataset, names=tuple(names)), protocol),
+        **describe_settings(segmenter, dataclasses.replace(dataset, names=tuple(names)), protocol),
         "clicks": None if clicks is None else str(clicks.resolve()),
     }
     results = open_results(folder, settings, protocol.step_name, protocol.steps)
@@ -68,7 +69,7 @@ def validate(
         logger.info("%s: the validation goes on after %d of %d cases", folder, done, len(names))
     for name in names:
         if not results.has_case(name):
-            results.write_case(_score_case(ensemble, dataset, name, clicks, protocol))
+            results.write_case(_score_case(segmenter, dataset, name, clicks, protocol))
     table = results.read_table(names)
     table.write(out)
     shutil.rmtree(folder)
@@ -76,10 +77,10 @@ def validate(
 
 
 def _score_case(
-    ensemble: Ensemble, dataset: Dataset, name: str, clicks: Path | None, protocol: EvaluationProtocol
+    segmenter: Segmenter, dataset: Dataset, name: str, clicks: Path | None, protocol: EvaluationProtocol
 ) -> list[CaseScore]:
     scores = []
-    for step in evaluate_case(ensemble, dataset.read(name, clicks), protocol):
+    for step in evaluate_case(segmenter, dataset.read(name, clicks), protocol):
         logger.info("%s at %d clicks: Dice %.3f", name, step.score.step, step.score.dice)
         scores.append(step.score)
     return scores
