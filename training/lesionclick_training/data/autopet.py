@@ -169,10 +169,13 @@ def _click_folder(source: Path) -> Iterator[Path]:
                 members: dict[str, str] = {}
                 for member in archive.namelist():
                     if member.endswith(CLICKS_ENDING):
-                        other = members.setdefault(Path(member).name, member)
-                        if other != member:
-                            raise CaseError(f"{source}: holds both {other} and {member}, expected one file a case")
-                        (folder / Path(member).name).write_bytes(archive.read(member))
+                        name = Path(member).name
+                        if name in members:
+                            raise CaseError(
+                                f"{source}: holds both {members[name]} and {member}, expected one file a case"
+                            )
+                        members[name] = member
+                        (folder / name).write_bytes(archive.read(member))
         except (OSError, zipfile.BadZipFile) as error:
             raise CaseError(f"{source}: neither a folder nor a zip that can be read: {error}") from error
         yield folder

@@ -48,7 +48,9 @@ def read_total(path: Path, version: int | None = None, fallback: int | None = No
     """
     if path.is_dir():
         if version is None:
-            version = 1 if (path / f"heart_myocardium{FILE_ENDING}").exists() else 2
+            # version 2 has one heart, and its chambers in a task of their own, whose files may lie here too
+            chambers, heart = ((path / f"{name}{FILE_ENDING}").exists() for name in ("heart_myocardium", "heart"))
+            version = 1 if chambers and not heart else 2
         return _read_folder(path, TOTALS[version]), organs_of(TOTALS[version])
     names = _named_classes(path)
     if names is not None:

@@ -67,7 +67,7 @@ def read_progress(checkpoint: Path, plans: Path, settings: TrainingSettings) -> 
         epochs = int(content["current_epoch"])
         before = decisive_part(content["init_args"]["plans"], CONFIGURATION)
         optimizer = Optimizer.AdamW if "betas" in content["optimizer_state"]["param_groups"][0] else Optimizer.SGD
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ModelError(f"{checkpoint}: {describe_error(error)} of a training to go on with") from error
     difference = find_difference(before, now)
     if difference:

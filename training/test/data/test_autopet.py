@@ -112,15 +112,17 @@ def test_autopet_with_published_organs_does_not_trust_their_glands(release: Path
     assert np.array_equal(read_stored(dataset, AUTOPET_CASES[0])[1][1], expected)
 
 
-def test_autopet_refuses_clicks_of_equal_names_in_a_zip(release: Path, clicks: Path, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("other", ["second/fdg_b_1_clicks.json", "first/fdg_b_1_clicks.json"])
+def test_autopet_refuses_clicks_of_equal_names_in_a_zip(
+    other: str, release: Path, clicks: Path, tmp_path: Path
+) -> None:
     archive = tmp_path / "official.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in clicks.iterdir():
             file.write(path, f"first/{path.name}")
-        file.write(clicks / "fdg_b_1_clicks.json", "second/fdg_b_1_clicks.json")
-    with pytest.raises(
-        CaseError, match=r"official\.zip: holds both first/fdg_b_1_clicks\.json and second/fdg_b_1_clicks\.json"
-    ):
+        file.write(clicks / "fdg_b_1_clicks.json", other)
+    with pytest.raises(CaseError, match=rf"official\.zip: holds both first/fdg_b_1_clicks\.json and {other}, expected"):
         convert_autopet(release, tmp_path / "Dataset221_AutoPET", clicks=archive)
 
 

@@ -129,5 +129,7 @@ def test_names_of_files_tell_the_version_of_a_folder(tmp_path: Path) -> None:
     assert "prostate" not in labeled
     second = write_masks(tmp_path / "v2", {"heart": atrium}, shape)
     assert np.array_equal(organs_in(second), atrium * 7)
+    write_label(second / "heart_myocardium.nii.gz", {})  # of version 2's task "heartchambers_highres"
+    assert "prostate" in read_total(second)[1]
     with pytest.raises(CaseError, match=r"v1/.*\.nii\.gz: the file is missing"):
         read_total(first, 2)
