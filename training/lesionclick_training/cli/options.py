@@ -18,7 +18,7 @@ RootOption = Annotated[
 
 SizeOption = Annotated[
     NetworkSize,
-    typer.Option("--plan", help="Size of the network: as published, or small, to be trained without a GPU."),
+    typer.Option("--plan", help="Size of the network: as published; small (5 mm) or fine (4 mm), without a GPU."),
 ]
 
 VariantOption = Annotated[Variant, typer.Option(help="Way of drawing and showing clicks: a row of the paper's table.")]

@@ -16,7 +16,7 @@ from lesionclick_training.cli.options import (
     VariantOption,
 )
 from lesionclick_training.nnunet.job import AUTOPET_STEM, Device, TrainingJob
-from lesionclick_training.nnunet.network_sizes import NetworkSize
+from lesionclick_training.nnunet.network_sizes import NetworkSize, PETNormalization
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings, variable_of
 from lesionclick_training.nnunet.workspace import Workspace
 
@@ -37,12 +37,22 @@ def preprocess_command(
         int | None,
         typer.Option(help="Number of a dataset whose plans are taken, so that networks of both form one ensemble."),
     ] = None,
+    pet_normalization: Annotated[
+        PETNormalization,
+        typer.Option(
+            help="Numbers that the PET is normalized by: the lesions' own, or fixed ones that keep contrast at low"
+            " uptake. They take the place of those before: to have both, give each a root of its own."
+        ),
+    ] = PETNormalization.published,
     processes: Annotated[int, typer.Option(min=1, help="Number of cases to preprocess at a time.")] = 2,
 ) -> None:
     """Takes a dataset's fingerprint, writes plans and preprocesses its cases, by nnU-Net; prints the plans' file."""
     from lesionclick_training.nnunet.preprocessing import preprocess
 
-    typer.echo(preprocess(Workspace(root), dataset, size, plans_of=plans_of, processes=processes))
+    plans = preprocess(
+        Workspace(root), dataset, size, plans_of=plans_of, pet_normalization=pet_normalization, processes=processes
+    )
+    typer.echo(plans)
 
 
 def train_command(

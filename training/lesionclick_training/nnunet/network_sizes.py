@@ -1,4 +1,7 @@
-"""Sizes of networks: what plans ask nnU-Net to build. No torch, no nnU-Net, so that a command's help can name them."""
+"""Sizes of networks and normalizations of the PET: what plans say beyond the dataset's own fingerprint.
+
+No torch, no nnU-Net, so that a command's help can name them.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +14,27 @@ class NetworkSize(StrEnum):
     """Sizes of networks by name."""
 
     small = "small"
+    fine = "fine"
     published = "published"
+
+
+class PETNormalization(StrEnum):
+    """Numbers that nnU-Net's CTNormalization goes by in the PET.
+
+    published: those of the dataset's lesions (arXiv 2508.21680).
+    low_uptake: fixed ones, the same for every dataset, which keep contrast where uptake is low.
+    """
+
+    published = "published"
+    low_uptake = "low-uptake"
+
+
+LOW_UPTAKE = {"mean": 4.0, "std": 4.0, "percentile_00_5": 0.0, "percentile_99_5": 30.0}
+"""SUV of `PETNormalization.low_uptake`: an SUV of 0 becomes -1, of 4 becomes 0, of 8 becomes 1, all from 30 on 6.5.
+
+The lesions' own numbers are often a mean of 7 and a standard deviation of 8 with a fifth percent at SUV 1 to 2, below
+which all is alike.
+"""
 
 
 @dataclass(frozen=True)
@@ -40,6 +63,14 @@ PLANS = {
     NetworkSize.small: NetworkPlan(
         plans_name="LesionClickSmallPlans",
         spacing=(5.0, 5.0, 5.0),
+        patch=(48, 48, 48),
+        features=(16, 32, 64, 128),
+        blocks=(1, 1, 2, 1),
+    ),
+    # as small, on a grid that a lesion of 1 ml has 16 voxels in rather than 8
+    NetworkSize.fine: NetworkPlan(
+        plans_name="LesionClickFinePlans",
+        spacing=(4.0, 4.0, 4.0),
         patch=(48, 48, 48),
         features=(16, 32, 64, 128),
         blocks=(1, 1, 2, 1),

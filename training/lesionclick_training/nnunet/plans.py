@@ -13,15 +13,20 @@ from nnunetv2.preprocessing.resampling.default_resampling import compute_new_sha
 
 from lesionclick.errors import CaseError
 from lesionclick.files import read_json_object, replacing
-from lesionclick_training.nnunet.network_sizes import CONFIGURATION, NetworkPlan
+from lesionclick_training.nnunet.network_sizes import CONFIGURATION, LOW_UPTAKE, NetworkPlan, PETNormalization
+
+PET_CHANNEL = "1"
 
 
-def write_plans(preprocessed: Path, plan: NetworkPlan) -> Path:
+def write_plans(
+    preprocessed: Path, plan: NetworkPlan, pet_normalization: PETNormalization = PETNormalization.published
+) -> Path:
     """Writes the plans of a dataset for nnU-Net's preprocessing and training.
 
     Args:
         preprocessed: the dataset's folder of preprocessed data, with nnU-Net's dataset_fingerprint.json.
         plan: size of the network to train.
+        pet_normalization: numbers that the PET is normalized by.
 
     Returns:
         The file, <plans_name>.json in that folder.
@@ -36,19 +41,29 @@ def write_plans(preprocessed: Path, plan: NetworkPlan) -> Path:
     intensities = fingerprint["foreground_intensity_properties_per_channel"]
     if not all(math.isfinite(value) for channel in intensities.values() for value in channel.values()):
         raise CaseError(f"{fingerprint_path}: holds no intensities of lesions, expected a lesion in some case")
+    content = make_plans(preprocessed.name, fingerprint, plan, pet_normalization)
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(make_plans(preprocessed.name, fingerprint, plan), indent=1) + "\n")
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
     return path
 
 
-def make_plans(dataset_name: str, fingerprint: dict[str, Any], plan: NetworkPlan) -> dict[str, Any]:
+def make_plans(
+    dataset_name: str,
+    fingerprint: dict[str, Any],
+    plan: NetworkPlan,
+    pet_normalization: PETNormalization = PETNormalization.published,
+) -> dict[str, Any]:
     """The content of a plans file.
 
     Args:
         dataset_name: DatasetXXX_Name.
         fingerprint: of that dataset, as nnU-Net's extractor takes it; the intensities are those of lesion voxels.
         plan: size of the network to train.
+        pet_normalization: numbers that the PET is normalized by.
     """
+    intensities = dict(fingerprint["foreground_intensity_properties_per_channel"])
+    if pet_normalization == PETNormalization.low_uptake:
+        intensities[PET_CHANNEL] = {**intensities[PET_CHANNEL], **LOW_UPTAKE}
     spacings, shapes = fingerprint["spacings"], fingerprint["shapes_after_crop"]
     resampled = [compute_new_shape(shape, old, plan.spacing) for shape, old in zip(shapes, spacings, strict=True)]
     return {
@@ -62,7 +77,7 @@ def make_plans(dataset_name: str, fingerprint: dict[str, Any], plan: NetworkPlan
         "configurations": {CONFIGURATION: _configuration(plan, np.median(resampled, axis=0).tolist())},
         "experiment_planner_used": "lesionclick_training",
         "label_manager": "LabelManager",
-        "foreground_intensity_properties_per_channel": fingerprint["foreground_intensity_properties_per_channel"],
+        "foreground_intensity_properties_per_channel": intensities,
     }
 
 

@@ -12,7 +12,7 @@ from lesionclick.errors import CaseError
 from lesionclick.files import read_json
 from lesionclick.model.files import DATASET_FILE
 from lesionclick_training.data.splits import FOLDS, SPLITS_FILE, complete_splits, count_patients
-from lesionclick_training.nnunet.network_sizes import CONFIGURATION, PLANS, NetworkSize
+from lesionclick_training.nnunet.network_sizes import CONFIGURATION, PLANS, NetworkSize, PETNormalization
 from lesionclick_training.nnunet.plans import write_plans
 from lesionclick_training.nnunet.unknown_labels import warn_of_unknown
 from lesionclick_training.nnunet.workspace import Workspace
@@ -21,7 +21,13 @@ logger = logging.getLogger("lesionclick")
 
 
 def preprocess(
-    workspace: Workspace, dataset: int, size: NetworkSize, *, plans_of: int | None = None, processes: int = 2
+    workspace: Workspace,
+    dataset: int,
+    size: NetworkSize,
+    *,
+    plans_of: int | None = None,
+    pet_normalization: PETNormalization = PETNormalization.published,
+    processes: int = 2,
 ) -> Path:
     """Preprocesses a raw dataset for networks of a size.
 
@@ -35,14 +41,15 @@ def preprocess(
         size: of the networks.
         plans_of: number of a preprocessed dataset whose plans are taken, so that networks of both make one ensemble;
             None to make plans of this dataset's own fingerprint.
+        pet_normalization: numbers that the PET is normalized by; with `plans_of` those are that dataset's.
         processes: cases at a time.
 
     Returns:
         The plans.
 
     Raises:
-        CaseError: the dataset is missing, its splits are broken or none of its cases has a lesion, or the other dataset
-            has no such plans.
+        CaseError: the dataset is missing, its splits are broken or none of its cases has a lesion; or the other dataset
+            has no such plans, or a normalization is asked for besides.
     """
     raw = workspace.find_raw(dataset)
     patients = count_patients(case_names(raw))
@@ -56,14 +63,16 @@ def preprocess(
             FOLDS,
         )
     if plans_of is not None:
-        workspace.find_plans(plans_of, size)
+        plans = workspace.find_plans(plans_of, size)
+        if pet_normalization != PETNormalization.published:
+            raise CaseError(f"{plans}: says how the PET is normalized, expected no {pet_normalization} besides")
     with workspace.exported():
         extract_fingerprint_dataset(dataset, num_processes=processes)
         preprocessed = workspace.find_preprocessed(dataset)
         shutil.copyfile(raw / DATASET_FILE, preprocessed / DATASET_FILE)
         _copy_splits(raw / SPLITS_FILE, preprocessed / SPLITS_FILE)
         if plans_of is None:
-            write_plans(preprocessed, PLANS[size])
+            write_plans(preprocessed, PLANS[size], pet_normalization)
         else:
             move_plans_between_datasets(plans_of, dataset, PLANS[size].plans_name)
         plans = workspace.find_plans(dataset, size)

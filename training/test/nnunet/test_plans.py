@@ -13,9 +13,10 @@ from helpers_training import (
     tiny_environment,
     write_tiny_dataset,
 )
+from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 
 from lesionclick.errors import CaseError
-from lesionclick_training.nnunet.network_sizes import NetworkSize
+from lesionclick_training.nnunet.network_sizes import PLANS, NetworkSize, PETNormalization
 from lesionclick_training.nnunet.plans import write_plans
 from lesionclick_training.nnunet.preprocessing import preprocess
 from lesionclick_training.nnunet.workspace import Workspace
@@ -45,6 +46,46 @@ def test_datasets_with_the_same_plans_make_one_ensemble(workspace: Workspace) ->
     theirs = json.loads((workspace.find_preprocessed(DATASET) / "TinyPlans.json").read_text())
     assert json.loads(path.read_text()) == {**theirs, "dataset_name": "Dataset903_More"}
     assert (path.parent / "TinyPlans_3d_fullres" / "a.b2nd").is_file()
+
+
+def test_contrast_at_low_uptake_is_kept_by_the_numbers_of_the_plans(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    dataset = workspace.raw / f"Dataset{DATASET}_Tiny"
+    write_tiny_dataset(dataset, names=("a", "b"), first_seed=1)
+    with tiny_environment(), quick_preprocessing():
+        path = preprocess(
+            workspace, DATASET, NetworkSize.small, pet_normalization=PETNormalization.low_uptake, processes=1
+        )
+    plans = json.loads(path.read_text())
+    intensities = plans["foreground_intensity_properties_per_channel"]
+    fingerprint = json.loads((path.parent / "dataset_fingerprint.json").read_text())
+    own = fingerprint["foreground_intensity_properties_per_channel"]
+    assert intensities["0"] == own["0"]
+    assert [intensities["1"][key] for key in ("mean", "std", "percentile_00_5", "percentile_99_5")] == [4, 4, 0, 30]
+    assert plans["configurations"]["3d_fullres"]["normalization_schemes"] == ["CTNormalization"] * 2
+
+    cases = infer_dataset_class(str(path.parent / "TinyPlans_3d_fullres"))(str(path.parent / "TinyPlans_3d_fullres"))
+    image, _, _, _ = cases.load_case("a")
+    _, pet, _ = make_volumes(1)
+    np.testing.assert_allclose(image[1], (pet.clip(0, 30) - 4) / 4, atol=1e-4)
+
+
+def test_plans_taken_say_how_the_pet_is_normalized(workspace: Workspace) -> None:
+    write_tiny_dataset(workspace.raw / "Dataset904_Other", names=("a",), first_seed=5)
+    with (
+        tiny_environment(),
+        pytest.raises(CaseError, match=r"Plans\.json: says how the PET is normalized, expected"),
+    ):
+        preprocess(workspace, 904, NetworkSize.small, plans_of=DATASET, pet_normalization=PETNormalization.low_uptake)
+
+
+def test_every_size_has_plans_of_its_own() -> None:
+    assert set(PLANS) == set(NetworkSize)
+    assert len({plan.plans_name for plan in PLANS.values()}) == len(PLANS)
+    for plan in PLANS.values():
+        assert len(plan.features) == len(plan.blocks) >= 3
+        assert all(size % 2 ** (len(plan.features) - 1) == 0 for size in plan.patch)
+    assert PLANS[NetworkSize.fine].spacing == (4, 4, 4)
 
 
 def test_a_dataset_without_lesions_gives_no_plans(tmp_path: Path) -> None:
