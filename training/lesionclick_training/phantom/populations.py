@@ -50,7 +50,7 @@ BODY = Body(
             "stomach": 1.18,
             "prostate": 0.97,
             "glands": 0.86,
-            "bladder": 1.01,
+            "bladder": 1.07,
         },
         "PSMA": {
             "spleen": 1.52,
@@ -60,7 +60,7 @@ BODY = Body(
             "stomach": 0.85,
             "prostate": 0.74,
             "glands": 0.87,
-            "bladder": 1.0,
+            "bladder": 1.04,
         },
     },
     spread={
@@ -103,7 +103,7 @@ FIELDS: dict[Tracer, FieldOfView] = {
 FDG_DISEASE = Disease(
     lesion_free=reality.LESION_FREE["FDG"],
     count=LogNormal(7.0, 1.2, 1.0, 130.0),
-    typical_ml=LogNormal(1.4, 0.7, 0.3, 20.0),
+    typical_ml=LogNormal(1.2, 0.7, 0.3, 20.0),
     spread=1.1,
     sites={"node": 0.42, "lung": 0.24, "bone": 0.16, "liver": 0.1, "soft tissue": 0.14},
     mass=0.2,
