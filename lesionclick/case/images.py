@@ -152,7 +152,7 @@ def read_mask(path: Path, geometry: Geometry, allow_4d: bool = False) -> np.ndar
     require_same_grid(geometry, Geometry.of(image), ("CT", "mask"), ("the case", path))
     stored_zyx: np.ndarray = sitk.GetArrayViewFromImage(image)
     if (stored_zyx < 0).any():
-        raise CaseError(f"{path}: holds voxels below 0, where nobody looked for lesions: no mask can be compared with it")
+        raise CaseError(f"{path}: holds voxels below 0, where nobody looked for lesions, expected 0 and 1 alone")
     if not np.isin(stored_zyx, (0, 1)).all():
         raise CaseError(f"{path}: holds values other than 0 and 1")
     return stored_zyx.astype(np.uint8)

@@ -126,7 +126,7 @@ class TableStudy:
 
         Folds are none of it, since more of them may come later, nor is the device.
         """
-        settings: dict[str, Any] = {
+        asked: dict[str, Any] = {
             "dataset": self.dataset,
             "size": self.size,
             "start_sha256": sha256_of(self.start),  # not its name, which nearly all checkpoints share
@@ -134,6 +134,7 @@ class TableStudy:
             **self.training.to_environment(),
             **dataclasses.asdict(self.inference),
         }
+        settings = json.loads(json.dumps(asked))  # as they come back from the file
         path = self.workspace.results / SETTINGS_FILE
         if not path.exists():
             if any(self.workspace.results.glob("*.csv")):
