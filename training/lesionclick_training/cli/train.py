@@ -135,6 +135,14 @@ def train_command(
             help="What is done to images: as published, or with strong changes of uptake, blur and noise on top.",
         ),
     ] = DEFAULTS.augmentation,
+    balance_components: Annotated[
+        bool,
+        typer.Option(
+            "--balance-components",
+            envvar=variable_of("balance_components"),
+            help="Patches that lie around a lesion lie around small ones as often as around large ones.",
+        ),
+    ] = DEFAULTS.balance_components,
     resume: Annotated[
         bool,
         typer.Option(
@@ -161,6 +169,7 @@ def train_command(
         click_counts=click_counts,
         click_dropout=click_dropout,
         augmentation=augmentation,
+        balance_components=balance_components,
     )
     job = TrainingJob(dataset, fold, variant, size, device, pretrained, stem, num_gpus)
     typer.echo(train_network(Workspace(root), job, settings, resume=resume))

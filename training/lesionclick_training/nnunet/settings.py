@@ -52,6 +52,8 @@ class TrainingSettings:
             that no clicks mean no lesion.
         augmentation: what is done to images in training; strong changes are for networks that few cases, or phantoms
             alone, are to prepare for other scanners.
+        balance_components: whether patches that lie around a lesion lie around each lesion of a case alike, whatever
+            its size; nnU-Net draws among all voxels of lesions.
 
     Raises:
         LesionClickError: a value is not of its kind; the sentence names its variable.
@@ -70,6 +72,7 @@ class TrainingSettings:
     click_counts: ClickCounts = ClickCounts.published
     click_dropout: float = 0.0
     augmentation: Augmentation = Augmentation.published
+    balance_components: bool = False
 
     def __post_init__(self) -> None:
         """Checks every value as `from_environment` does."""
@@ -138,6 +141,12 @@ def _parse_choice(variable: str, text: str, choices: type[StrEnum]) -> StrEnum:
     return choices(text)
 
 
+def _parse_truth(variable: str, text: str) -> bool:
+    if text not in ("True", "False"):
+        raise LesionClickError(f"{variable} is {text!r}, expected True or False")
+    return text == "True"
+
+
 def _parse_path(variable: str, text: str) -> Path:
     return Path(text)
 
@@ -156,4 +165,5 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "click_counts": partial(_parse_choice, choices=ClickCounts),
     "click_dropout": _parse_share,
     "augmentation": partial(_parse_choice, choices=Augmentation),
+    "balance_components": _parse_truth,
 }

@@ -30,6 +30,7 @@ from lesionclick_training.augmentation.misalignment import PETCTMisalignment
 from lesionclick_training.augmentation.strong import strong_transforms
 from lesionclick_training.augmentation.unknown_outside import UnknownOutside
 from lesionclick_training.data.nnunet_layout import UNKNOWN
+from lesionclick_training.nnunet.balanced_components import BalancedComponents
 from lesionclick_training.nnunet.organ_supervision import (
     LESION_HEADS,
     LesionOrganLoss,
@@ -133,6 +134,11 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
         loss.loss = LesionOrganLoss(loss.loss, self.settings.organ_weight)
         of_both: nn.Module = loss
         return of_both
+
+    def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
+        """nnU-Net's own; that to train on with lesions of all sizes alike, where the settings say so."""
+        training, validation = super().get_tr_and_val_datasets()
+        return BalancedComponents(training) if self.settings.balance_components else training, validation
 
     def get_training_transforms(self, *arguments: Any, **named_arguments: Any) -> BasicTransform:
         """nnU-Net's augmentation, after misalignment and with clicks; with strong changes where the settings say so.

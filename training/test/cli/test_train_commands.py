@@ -75,13 +75,24 @@ def test_train_hands_on_its_options(
 def test_train_hands_on_ideas_beyond_the_paper(
     capsys: pytest.CaptureFixture[str], trained: list[Any], tmp_path: Path
 ) -> None:
-    ideas = ("--click-offset", 1, "--click-counts", "uniform", "--click-dropout", 0.2, "--augmentation", "strong")
+    ideas = (
+        "--click-offset",
+        1,
+        "--click-counts",
+        "uniform",
+        "--click-dropout",
+        0.2,
+        "--augmentation",
+        "strong",
+        "--balance-components",
+    )
     assert run_command(capsys, "train", 901, 0, "--variant", "EDT2", "--root", tmp_path, *ideas)[0] == 0
     assert trained[-1][2] == TrainingSettings(
         click_offset=1,
         click_counts=ClickCounts.uniform,
         click_dropout=0.2,
         augmentation=Augmentation.strong,
+        balance_components=True,
     )
 
 

@@ -22,12 +22,13 @@ OTHERS = TrainingSettings(
     click_counts=ClickCounts.uniform,
     click_dropout=0.2,
     augmentation=Augmentation.strong,
+    balance_components=True,
 )
 
 
 def test_defaults_are_nnunets_and_the_papers() -> None:
     found = dataclasses.astuple(TrainingSettings.from_environment({}))
-    assert found == (1000, 250, 50, 1e-3, "SGD", 0.33, 1.0, None, None, 3, "published", 0.0, "published")
+    assert found == (1000, 250, 50, 1e-3, "SGD", 0.33, 1.0, None, None, 3, "published", 0.0, "published", False)
 
 
 def test_settings_survive_the_environment() -> None:
@@ -63,6 +64,7 @@ def test_settings_are_in_the_environment_for_a_while(monkeypatch: pytest.MonkeyP
         ("LESIONCLICK_CLICK_COUNTS", "many"),
         ("LESIONCLICK_CLICK_DROPOUT", "1.1"),
         ("LESIONCLICK_AUGMENTATION", "weak"),
+        ("LESIONCLICK_BALANCE_COMPONENTS", "maybe"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:

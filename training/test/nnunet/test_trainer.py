@@ -80,6 +80,17 @@ def test_transforms_stand_in_their_order(workspace: Workspace) -> None:
         assert transforms[-3].custom_probability == 0
 
 
+def test_components_are_balanced_in_training_alone(workspace: Workspace) -> None:
+    trainer = make_trainer(workspace, settings=TrainingSettings(seed=3, balance_components=True))
+    counts = []
+    for dataset in trainer.get_tr_and_val_datasets():
+        counts.append([len(dataset.load_case(name)[3]["class_locations"][1]) for name in dataset.identifiers])
+    assert counts[0] == [0, 1, 1]
+    assert counts[1][0] > 50
+    for loader in trainer.get_dataloaders():
+        assert next(loader)["data"].shape == (2, 4, 16, 16, 16)
+
+
 def test_strong_changes_come_into_training_alone(workspace: Workspace) -> None:
     trainer = make_trainer(workspace, settings=TrainingSettings(seed=3, augmentation=Augmentation.strong))
     training, validation = (
