@@ -143,6 +143,13 @@ def train_command(
             help="Patches that lie around a lesion lie around small ones as often as around large ones.",
         ),
     ] = DEFAULTS.balance_components,
+    lesion_free_loss: Annotated[
+        float,
+        typer.Option(
+            envvar=variable_of("lesion_free_loss"),
+            help="Weight of a penalty of lesions that are made up in patches without any; 0 for none.",
+        ),
+    ] = DEFAULTS.lesion_free_loss,
     resume: Annotated[
         bool,
         typer.Option(
@@ -170,6 +177,7 @@ def train_command(
         click_dropout=click_dropout,
         augmentation=augmentation,
         balance_components=balance_components,
+        lesion_free_loss=lesion_free_loss,
     )
     job = TrainingJob(dataset, fold, variant, size, device, pretrained, stem, num_gpus)
     typer.echo(train_network(Workspace(root), job, settings, resume=resume))

@@ -50,6 +50,17 @@ def find_checkpoint(fold_folder: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
+def set_aside(fold_folder: Path) -> None:
+    """Renames the checkpoints in a fold's folder to <name>.earlier, since a new training begins there.
+
+    Were that one killed before its first checkpoint, it would otherwise go on from those.
+    """
+    for name in CHECKPOINT_FILES:
+        path = fold_folder / name
+        if path.is_file():
+            path.replace(path.with_name(f"{name}.earlier"))
+
+
 def read_progress(checkpoint: Path, plans: Path, settings: TrainingSettings) -> Progress:
     """How far the training of a checkpoint has come, read without running code from the file.
 

@@ -54,6 +54,8 @@ class TrainingSettings:
             alone, are to prepare for other scanners.
         balance_components: whether patches that lie around a lesion lie around each lesion of a case alike, whatever
             its size; nnU-Net draws among all voxels of lesions.
+        lesion_free_loss: weight of the penalty of lesions that are made up in patches without any, see
+            `lesion_free_loss.LesionFreeLoss`; 0 for none.
 
     Raises:
         LesionClickError: a value is not of its kind; the sentence names its variable.
@@ -73,6 +75,7 @@ class TrainingSettings:
     click_dropout: float = 0.0
     augmentation: Augmentation = Augmentation.published
     balance_components: bool = False
+    lesion_free_loss: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks every value as `from_environment` does."""
@@ -141,6 +144,16 @@ def _parse_choice(variable: str, text: str, choices: type[StrEnum]) -> StrEnum:
     return choices(text)
 
 
+def _parse_weight(variable: str, text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not 0 <= weight < math.inf:
+        raise LesionClickError(f"{variable} is {text!r}, expected a number of at least 0")
+    return weight
+
+
 def _parse_truth(variable: str, text: str) -> bool:
     if text not in ("True", "False"):
         raise LesionClickError(f"{variable} is {text!r}, expected True or False")
@@ -166,4 +179,5 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "click_dropout": _parse_share,
     "augmentation": partial(_parse_choice, choices=Augmentation),
     "balance_components": _parse_truth,
+    "lesion_free_loss": _parse_weight,
 }

@@ -31,6 +31,7 @@ from lesionclick_training.augmentation.strong import strong_transforms
 from lesionclick_training.augmentation.unknown_outside import UnknownOutside
 from lesionclick_training.data.nnunet_layout import UNKNOWN
 from lesionclick_training.nnunet.balanced_components import BalancedComponents
+from lesionclick_training.nnunet.lesion_free_loss import LesionFreeLoss
 from lesionclick_training.nnunet.organ_supervision import (
     LESION_HEADS,
     LesionOrganLoss,
@@ -126,14 +127,16 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
     def _build_loss(self) -> nn.Module:
         """nnU-Net's Dice + cross-entropy with deep supervision, its Dice with smooth 0, for lesions and for organs.
 
-        Voxels that are unknown to one of the two tasks are left out of its loss.
+        Voxels that are unknown to one of the two tasks are left out of its loss. Where the settings say so, lesions
+        made up in patches without any are penalized on top.
         """
         loss = super()._build_loss()
         loss.loss.dc.smooth = 0.0
         leave_out_unknown(loss.loss)
         loss.loss = LesionOrganLoss(loss.loss, self.settings.organ_weight)
         of_both: nn.Module = loss
-        return of_both
+        weight = self.settings.lesion_free_loss
+        return LesionFreeLoss(of_both, weight) if weight else of_both
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
         """nnU-Net's own; that to train on with lesions of all sizes alike, where the settings say so."""

@@ -14,7 +14,7 @@ from lesionclick.model.files import fold_folder
 from lesionclick_training.nnunet.job import Device, TrainingJob
 from lesionclick_training.nnunet.network_sizes import CONFIGURATION
 from lesionclick_training.nnunet.pretrained import write_pretrained
-from lesionclick_training.nnunet.resume import Progress, find_checkpoint, read_progress
+from lesionclick_training.nnunet.resume import Progress, find_checkpoint, read_progress, set_aside
 from lesionclick_training.nnunet.settings import TrainingSettings
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
 from lesionclick_training.nnunet.training_cases import record_training_cases
@@ -95,8 +95,11 @@ def _run(
 ) -> None:
     """Calls nnU-Net's training; the processes that it starts for several GPUs get the same environment."""
     record_training_cases(workspace, job, resume=progress is not None)
+    # after all that can be refused, which leaves a finished training as it is
     if progress is not None:
-        progress.reopen()  # after all that can be refused, which leaves a finished training as it is
+        progress.reopen()
+    else:
+        set_aside(workspace.model_folder(job.variant, plans) / fold_folder(job.fold))
     with workspace.exported(), settings.exported():
         run_training(
             str(job.dataset),

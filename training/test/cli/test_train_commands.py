@@ -85,6 +85,8 @@ def test_train_hands_on_ideas_beyond_the_paper(
         "--augmentation",
         "strong",
         "--balance-components",
+        "--lesion-free-loss",
+        2,
     )
     assert run_command(capsys, "train", 901, 0, "--variant", "EDT2", "--root", tmp_path, *ideas)[0] == 0
     assert trained[-1][2] == TrainingSettings(
@@ -93,6 +95,7 @@ def test_train_hands_on_ideas_beyond_the_paper(
         click_dropout=0.2,
         augmentation=Augmentation.strong,
         balance_components=True,
+        lesion_free_loss=2.0,
     )
 
 

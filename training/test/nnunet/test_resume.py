@@ -61,7 +61,9 @@ def source(workspace: Workspace, tmp_path: Path) -> Path:
 def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Trains until a given epoch begins, with a checkpoint_latest.pth an epoch, and returns the fold's folder."""
 
-    def train(epoch: int, workspace: Workspace, settings: TrainingSettings = LONG, **job: Any) -> Path:
+    def train(
+        epoch: int, workspace: Workspace, settings: TrainingSettings = LONG, resume: bool = True, **job: Any
+    ) -> Path:
         begin = LesionClickTrainer.on_train_epoch_start
 
         def begin_or_stop(trainer: LesionClickTrainer) -> None:
@@ -73,7 +75,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
         with monkeypatch.context() as patch:
             patch.setattr(LesionClickTrainer, "on_train_epoch_start", begin_or_stop)
             with pytest.raises(KeyboardInterrupt):
-                train_network(workspace, replace(JOB, **job), settings, resume=True)
+                train_network(workspace, replace(JOB, **job), settings, resume=resume)
         return model_folder(workspace) / "fold_0"
 
     return train
@@ -192,6 +194,19 @@ def test_a_start_over_an_earlier_training_is_no_secret(workspace: Workspace, cap
 
 
 # ---- checkpoints that do not serve
+
+
+def test_a_new_training_that_is_killed_does_not_go_on_from_an_earlier_one(
+    workspace: Workspace, killed: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    fold = train_network(workspace, JOB, STILL) / "fold_0"
+    before = (fold / FINAL).read_bytes()
+    assert killed(0, workspace, resume=False) == fold
+    assert (fold / f"{FINAL}.earlier").read_bytes() == before
+    with caplog.at_level(logging.INFO, "lesionclick"):
+        train_network(workspace, JOB, STILL, resume=True)
+    assert f"{fold}: holds no checkpoint to go on from, the training starts from fresh weights" in caplog.messages
+    assert (fold / FINAL).is_file()
 
 
 def test_a_truncated_checkpoint_is_one_sentence(workspace: Workspace, killed: Callable[..., Path]) -> None:

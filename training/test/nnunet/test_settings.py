@@ -23,12 +23,13 @@ OTHERS = TrainingSettings(
     click_dropout=0.2,
     augmentation=Augmentation.strong,
     balance_components=True,
+    lesion_free_loss=2.0,
 )
 
 
 def test_defaults_are_nnunets_and_the_papers() -> None:
     found = dataclasses.astuple(TrainingSettings.from_environment({}))
-    assert found == (1000, 250, 50, 1e-3, "SGD", 0.33, 1.0, None, None, 3, "published", 0.0, "published", False)
+    assert found == (1000, 250, 50, 1e-3, "SGD", 0.33, 1.0, None, None, 3, "published", 0.0, "published", False, 0.0)
 
 
 def test_settings_survive_the_environment() -> None:
@@ -65,6 +66,8 @@ def test_settings_are_in_the_environment_for_a_while(monkeypatch: pytest.MonkeyP
         ("LESIONCLICK_CLICK_DROPOUT", "1.1"),
         ("LESIONCLICK_AUGMENTATION", "weak"),
         ("LESIONCLICK_BALANCE_COMPONENTS", "maybe"),
+        ("LESIONCLICK_LESION_FREE_LOSS", "inf"),
+        ("LESIONCLICK_LESION_FREE_LOSS", "-1"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:

@@ -21,6 +21,7 @@ from lesionclick_training.augmentation.draw_clicks import DrawClicks
 from lesionclick_training.augmentation.misalignment import PETCTMisalignment
 from lesionclick_training.augmentation.unknown_outside import UnknownOutside
 from lesionclick_training.augmentation.uptake_noise import UptakeNoise
+from lesionclick_training.nnunet.lesion_free_loss import penalize_made_up
 from lesionclick_training.nnunet.organ_supervision import LESION_LOGIT, organ_target
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
@@ -167,6 +168,19 @@ def test_the_loss_is_nnunets_for_lesions_plus_the_same_for_organs(workspace: Wor
     )
     torch.testing.assert_close(trainer.loss(outputs, targets), lesions + organs)
     torch.testing.assert_close(trainer.loss([each[:, :2] for each in outputs], targets), lesions)
+
+
+def test_made_up_lesions_are_penalized_where_the_settings_say_so(workspace: Workspace) -> None:
+    plain = make_trainer(workspace)
+    trainer = make_trainer(workspace, settings=TrainingSettings(seed=3, lesion_free_loss=1.5))
+    _, targets = make_batch()
+    outputs = [torch.randn((2, 13, *target.shape[2:])) for target in targets]
+    torch.testing.assert_close(trainer.loss(outputs, targets), plain.loss(outputs, targets))  # both have lesions
+    for target in targets:
+        target[1, 0] = 0
+    more = trainer.loss(outputs, targets) - plain.loss(outputs, targets)
+    torch.testing.assert_close(more, 1.5 * penalize_made_up(outputs[0], targets[0]), rtol=1e-4, atol=1e-6)
+    assert more > 0.5
 
 
 def test_lesions_and_organs_are_learned(workspace: Workspace) -> None:
