@@ -131,6 +131,18 @@ def make_trainer(
     return trainer
 
 
+def make_batch(seed: int = 0) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """A random batch: input of 4 channels and targets for deep supervision, at full, half and quarter size."""
+    generator = torch.Generator().manual_seed(seed)
+    data = torch.randn((2, 4, 16, 16, 16), generator=generator)
+    targets = []
+    for size in (16, 8, 4):
+        lesion = torch.randint(0, 2, (2, 1, size, size, size), generator=generator)
+        organ = torch.randint(1, 12, (2, 1, size, size, size), generator=generator)
+        targets.append(torch.cat([lesion, torch.where(organ == 1, 0, organ)], dim=1).to(torch.int16))
+    return data, targets
+
+
 def read_weights(model: Path, fold: int | str = 0) -> dict[str, torch.Tensor]:
     """The weights of a trained network."""
     path = model / f"fold_{fold}" / "checkpoint_final.pth"

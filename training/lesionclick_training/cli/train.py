@@ -150,6 +150,13 @@ def train_command(
             help="Weight of a penalty of lesions that are made up in patches without any; 0 for none.",
         ),
     ] = DEFAULTS.lesion_free_loss,
+    corrective_clicks: Annotated[
+        float,
+        typer.Option(
+            envvar=variable_of("corrective_clicks"),
+            help="Share of the patches whose clicks are drawn from the network's own errors, in up to 3 rounds.",
+        ),
+    ] = DEFAULTS.corrective_clicks,
     resume: Annotated[
         bool,
         typer.Option(
@@ -178,6 +185,7 @@ def train_command(
         augmentation=augmentation,
         balance_components=balance_components,
         lesion_free_loss=lesion_free_loss,
+        corrective_clicks=corrective_clicks,
     )
     job = TrainingJob(dataset, fold, variant, size, device, pretrained, stem, num_gpus)
     typer.echo(train_network(Workspace(root), job, settings, resume=resume))

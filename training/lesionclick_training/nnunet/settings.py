@@ -56,6 +56,8 @@ class TrainingSettings:
             its size; nnU-Net draws among all voxels of lesions.
         lesion_free_loss: weight of the penalty of lesions that are made up in patches without any, see
             `lesion_free_loss.LesionFreeLoss`; 0 for none.
+        corrective_clicks: share of the training samples whose clicks are drawn from the network's own errors, see
+            `corrective_clicks.with_corrective_clicks`.
 
     Raises:
         LesionClickError: a value is not of its kind; the sentence names its variable.
@@ -76,6 +78,7 @@ class TrainingSettings:
     augmentation: Augmentation = Augmentation.published
     balance_components: bool = False
     lesion_free_loss: float = 0.0
+    corrective_clicks: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks every value as `from_environment` does."""
@@ -180,4 +183,5 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "augmentation": partial(_parse_choice, choices=Augmentation),
     "balance_components": _parse_truth,
     "lesion_free_loss": _parse_weight,
+    "corrective_clicks": _parse_share,
 }

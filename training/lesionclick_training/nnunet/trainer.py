@@ -31,6 +31,7 @@ from lesionclick_training.augmentation.strong import strong_transforms
 from lesionclick_training.augmentation.unknown_outside import UnknownOutside
 from lesionclick_training.data.nnunet_layout import UNKNOWN
 from lesionclick_training.nnunet.balanced_components import BalancedComponents
+from lesionclick_training.nnunet.corrective_clicks import with_corrective_clicks
 from lesionclick_training.nnunet.lesion_free_loss import LesionFreeLoss
 from lesionclick_training.nnunet.organ_supervision import (
     LESION_HEADS,
@@ -188,6 +189,20 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
         super().save_checkpoint(str(partial))
         if self.local_rank == 0 and not self.disable_checkpointing:
             partial.replace(filename)
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """nnU-Net's own; with clicks in the network's own errors, where the settings say so."""
+        share = self.settings.corrective_clicks
+        if share and self.encoding is not None:
+            data = batch["data"].to(self.device, non_blocking=True)
+            lesion = lesion_target(batch["target"][0])[:, 0]
+            generator = np.random.default_rng(np.random.randint(2**32, size=4, dtype=np.uint32))
+            batch = {
+                **batch,
+                "data": with_corrective_clicks(self.network, data, lesion, self.encoding, share, generator),
+            }
+        done: dict[str, Any] = super().train_step(batch)
+        return done
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The loss and what nnU-Net's pseudo Dice counts in one batch, for lesions alone, without what is unknown.

@@ -24,12 +24,14 @@ OTHERS = TrainingSettings(
     augmentation=Augmentation.strong,
     balance_components=True,
     lesion_free_loss=2.0,
+    corrective_clicks=0.5,
 )
 
 
 def test_defaults_are_nnunets_and_the_papers() -> None:
-    found = dataclasses.astuple(TrainingSettings.from_environment({}))
-    assert found == (1000, 250, 50, 1e-3, "SGD", 0.33, 1.0, None, None, 3, "published", 0.0, "published", False, 0.0)
+    published = (1000, 250, 50, 1e-3, "SGD", 0.33, 1.0, None, None)
+    ideas = (3, "published", 0.0, "published", False, 0.0, 0.0)  # none beyond the paper
+    assert dataclasses.astuple(TrainingSettings.from_environment({})) == (*published, *ideas)
 
 
 def test_settings_survive_the_environment() -> None:
@@ -68,6 +70,7 @@ def test_settings_are_in_the_environment_for_a_while(monkeypatch: pytest.MonkeyP
         ("LESIONCLICK_BALANCE_COMPONENTS", "maybe"),
         ("LESIONCLICK_LESION_FREE_LOSS", "inf"),
         ("LESIONCLICK_LESION_FREE_LOSS", "-1"),
+        ("LESIONCLICK_CORRECTIVE_CLICKS", "often"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:

@@ -6,22 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 from batchgeneratorsv2.transforms.utils.deep_supervision_downsampling import DownsampleSegForDSTransform
-from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTransform
-from helpers_training import make_trainer, make_workspace, tiny_environment
+from helpers_training import make_batch, make_trainer, make_workspace, tiny_environment
 from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
 from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 
 from lesionclick.errors import LesionClickError
 from lesionclick.model.encoding import GaussianEncoding
-from lesionclick_training.augmentation.choices import Augmentation, ClickCounts
 from lesionclick_training.augmentation.draw_clicks import DrawClicks
 from lesionclick_training.augmentation.misalignment import PETCTMisalignment
 from lesionclick_training.augmentation.unknown_outside import UnknownOutside
-from lesionclick_training.augmentation.uptake_noise import UptakeNoise
-from lesionclick_training.nnunet.lesion_free_loss import penalize_made_up
 from lesionclick_training.nnunet.organ_supervision import LESION_LOGIT, organ_target
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
@@ -38,18 +33,6 @@ def tiny() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return make_workspace(tmp_path_factory.mktemp("root"))
-
-
-def make_batch(seed: int = 0) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """A random batch: input of 4 channels and targets for deep supervision, at full, half and quarter size."""
-    generator = torch.Generator().manual_seed(seed)
-    data = torch.randn((2, 4, 16, 16, 16), generator=generator)
-    targets = []
-    for size in (16, 8, 4):
-        lesion = torch.randint(0, 2, (2, 1, size, size, size), generator=generator)
-        organ = torch.randint(1, 12, (2, 1, size, size, size), generator=generator)
-        targets.append(torch.cat([lesion, torch.where(organ == 1, 0, organ)], dim=1).to(torch.int16))
-    return data, targets
 
 
 # ---- data
@@ -79,33 +62,6 @@ def test_transforms_stand_in_their_order(workspace: Workspace) -> None:
         assert kinds.count(DrawClicks) == 1
         assert transforms[-3].encoding == GaussianEncoding(1.0)
         assert transforms[-3].custom_probability == 0
-
-
-def test_components_are_balanced_in_training_alone(workspace: Workspace) -> None:
-    trainer = make_trainer(workspace, settings=TrainingSettings(seed=3, balance_components=True))
-    counts = []
-    for dataset in trainer.get_tr_and_val_datasets():
-        counts.append([len(dataset.load_case(name)[3]["class_locations"][1]) for name in dataset.identifiers])
-    assert counts[0] == [0, 1, 1]
-    assert counts[1][0] > 50
-    for loader in trainer.get_dataloaders():
-        assert next(loader)["data"].shape == (2, 4, 16, 16, 16)
-
-
-def test_strong_changes_come_into_training_alone(workspace: Workspace) -> None:
-    trainer = make_trainer(workspace, settings=TrainingSettings(seed=3, augmentation=Augmentation.strong))
-    training, validation = (
-        [
-            each.transform if isinstance(each, RandomTransform) else each
-            for each in loader.data_loader.transforms.transforms
-        ]
-        for loader in trainer.get_dataloaders()
-    )
-    (noise,) = (each for each in training if isinstance(each, UptakeNoise))
-    assert not any(isinstance(each, UptakeNoise) for each in validation)
-    assert training.index(noise) > [type(each) for each in training].index(SpatialTransform)
-    plans = trainer.plans_manager.foreground_intensity_properties_per_channel["1"]
-    assert (noise.intensities.mean, noise.intensities.upper) == (plans["mean"], plans["percentile_99_5"])
 
 
 @pytest.mark.parametrize(("variant", "channels"), [(Variant.EDT2_Custom, 4), (Variant.NoClicks, 2)])
@@ -168,19 +124,6 @@ def test_the_loss_is_nnunets_for_lesions_plus_the_same_for_organs(workspace: Wor
     )
     torch.testing.assert_close(trainer.loss(outputs, targets), lesions + organs)
     torch.testing.assert_close(trainer.loss([each[:, :2] for each in outputs], targets), lesions)
-
-
-def test_made_up_lesions_are_penalized_where_the_settings_say_so(workspace: Workspace) -> None:
-    plain = make_trainer(workspace)
-    trainer = make_trainer(workspace, settings=TrainingSettings(seed=3, lesion_free_loss=1.5))
-    _, targets = make_batch()
-    outputs = [torch.randn((2, 13, *target.shape[2:])) for target in targets]
-    torch.testing.assert_close(trainer.loss(outputs, targets), plain.loss(outputs, targets))  # both have lesions
-    for target in targets:
-        target[1, 0] = 0
-    more = trainer.loss(outputs, targets) - plain.loss(outputs, targets)
-    torch.testing.assert_close(more, 1.5 * penalize_made_up(outputs[0], targets[0]), rtol=1e-4, atol=1e-6)
-    assert more > 0.5
 
 
 def test_lesions_and_organs_are_learned(workspace: Workspace) -> None:
@@ -276,15 +219,6 @@ def test_the_environments_settings_reach_their_places(workspace: Workspace) -> N
         "oversample_foreground": 1,
         "organ_weight": 0.1,
     }
-
-
-def test_settings_of_clicks_reach_both_loaders(workspace: Workspace) -> None:
-    settings = TrainingSettings(click_offset=1, click_counts=ClickCounts.uniform, click_dropout=0.25)
-    trainer = make_trainer(workspace, settings=settings)
-    for loader in trainer.get_dataloaders():
-        (drawn,) = (each for each in loader.data_loader.transforms.transforms if isinstance(each, DrawClicks))
-        assert (drawn.offset, drawn.counts, drawn.dropout) == (1, "uniform", 0.25)
-    assert "click_offset=1, " in Path(trainer.log_file).read_text()
 
 
 def test_a_wrong_setting_stops_the_trainer(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
