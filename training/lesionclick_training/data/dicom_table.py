@@ -98,12 +98,13 @@ def convert_dicom_table(
 
 
 def _read_table(table: Path, annotated_margin: float) -> dict[int, DicomStudy | CaseError]:
-    """Row number, counted as spreadsheets do, -> study, or what is wrong with the row."""
+    """Number of the row's line, 1 for the columns' names -> study, or what is wrong with the row."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             columns = tuple(reader.fieldnames or ())
-            rows = dict(enumerate(reader, start=2))
+            # spreadsheets leave rows without content behind
+            rows = {reader.line_num: row for row in reader if any(row.values())}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CaseError(f"{table}: is not a table (CSV) that can be read: {describe_error(error)}") from error
     surplus = [column for column in columns if column not in COLUMNS]

@@ -46,6 +46,11 @@ def test_each_row_becomes_a_case(collection: Path, tmp_path: Path, caplog: pytes
     assert caplog.messages == ["3 of 3 cases have no organ label: the organ loss leaves them out"]
 
 
+def test_rows_without_content_are_passed_over(collection: Path, tmp_path: Path) -> None:
+    table = write_table(collection, "", "a,first,Tumor,,,", ",,,,,", "absent,,,,,", ",,,,,")
+    assert convert_dicom_table(table, tmp_path / "Dataset301_Lung") == TableResult(("first",), (), (5,))
+
+
 def test_a_row_that_fails_is_named_and_hinders_no_other(
     collection: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
