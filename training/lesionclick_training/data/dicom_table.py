@@ -104,7 +104,8 @@ def _read_table(table: Path, annotated_margin: float) -> dict[int, DicomStudy | 
             reader = csv.DictReader(file, strict=True)
             columns = tuple(reader.fieldnames or ())
             # spreadsheets leave rows without content behind
-            rows = {reader.line_num: row for row in reader if any(row.values())}
+            numbered = ((reader.line_num, row) for row in reader)
+            rows = {number: row for number, row in numbered if any(row.values())}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CaseError(f"{table}: is not a table (CSV) that can be read: {describe_error(error)}") from error
     surplus = [column for column in columns if column not in COLUMNS]
