@@ -177,7 +177,7 @@ def test_mask_is_uint8_compressed_and_on_its_grid_alone(tmp_path: Path) -> None:
     ):
         read_mask(path, Geometry(GEOMETRY.size, GEOMETRY.spacing, (0.0,) * 3, GEOMETRY.direction))
     write_image(np.where(VOXELS > 0, 1, -2).astype(np.int8), GEOMETRY, path)
-    with pytest.raises(CaseError, match=r"mask\.mha: holds voxels below 0, where nobody looked for lesions, expected 0"):
+    with pytest.raises(CaseError, match=r"mask\.mha: holds voxels below 0, where nobody looked for lesions"):
         read_mask(path, GEOMETRY)
     write_image((VOXELS > 0) * np.uint8(2), GEOMETRY, path)
     with pytest.raises(CaseError, match=r"mask\.mha: holds values other than 0 and 1"):
