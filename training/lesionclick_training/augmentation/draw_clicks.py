@@ -10,6 +10,7 @@ from lesionclick.model.encoding import EDTEncoding, Encoding
 from lesionclick.simulation.official_clicks import challenge_background_clicks, challenge_tumor_clicks
 from lesionclick_training.augmentation.choices import ClickCounts
 from lesionclick_training.augmentation.custom_clicks import custom_background_clicks, custom_tumor_clicks
+from lesionclick_training.augmentation.scribbles import background_scribbles, tumor_scribbles
 
 OFFSET = 3  # voxels an axis by which a click in training is moved at most (arXiv 2508.21680)
 
@@ -46,6 +47,7 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
         offset: int = OFFSET,
         counts: ClickCounts = ClickCounts.published,
         dropout: float = 0.0,
+        scribbles: float = 0.0,
     ) -> None:
         """How clicks look and where they fall; the defaults are those of arXiv 2508.21680.
 
@@ -56,6 +58,7 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
             offset: the most voxels an axis that a click is moved by.
             counts: how often there are how many of a label.
             dropout: share of the patches that show no click of either label, whether they have lesions or not.
+            scribbles: share of the patches, of those that show any, in which as many lines take the place of clicks.
         """
         super().__init__()
         self.encoding = encoding
@@ -64,6 +67,7 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
         self.offset = offset
         self.counts = counts
         self.dropout = dropout
+        self.scribbles = scribbles
 
     def get_parameters(self, **data_dict: Any) -> dict[str, np.ndarray]:
         """Draws clicks: `tumor` and `background`, int64 arrays of shape (clicks, 3), z, y, x in the patch."""
@@ -76,6 +80,11 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
         labels = data_dict["segmentation"][0].numpy()
         lesion, healthy = labels > 0, labels == 0
         pet = data_dict["image"][1].numpy()
+        if self.scribbles and generator.random() < self.scribbles:
+            return {
+                "tumor": tumor_scribbles(lesion, tumor_count, generator),
+                "background": background_scribbles(pet, healthy, background_count, generator),
+            }
         if generator.random() < self.custom_probability:
             return {
                 "tumor": custom_tumor_clicks(lesion, tumor_count, generator, self.offset),

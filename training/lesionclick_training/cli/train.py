@@ -157,6 +157,12 @@ def train_command(
             help="Share of the patches whose clicks are drawn from the network's own errors, in up to 3 rounds.",
         ),
     ] = DEFAULTS.corrective_clicks,
+    scribbles: Annotated[
+        float,
+        typer.Option(
+            envvar=variable_of("scribbles"), help="Share of the patches in which lines take the place of clicks."
+        ),
+    ] = DEFAULTS.scribbles,
     resume: Annotated[
         bool,
         typer.Option(
@@ -186,6 +192,7 @@ def train_command(
         balance_components=balance_components,
         lesion_free_loss=lesion_free_loss,
         corrective_clicks=corrective_clicks,
+        scribbles=scribbles,
     )
     job = TrainingJob(dataset, fold, variant, size, device, pretrained, stem, num_gpus)
     typer.echo(train_network(Workspace(root), job, settings, resume=resume))

@@ -58,6 +58,7 @@ class TrainingSettings:
             `lesion_free_loss.LesionFreeLoss`; 0 for none.
         corrective_clicks: share of the training samples whose clicks are drawn from the network's own errors, see
             `corrective_clicks.with_corrective_clicks`.
+        scribbles: share of the patches in which lines take the place of clicks, as in autoPET V.
 
     Raises:
         LesionClickError: a value is not of its kind; the sentence names its variable.
@@ -79,6 +80,7 @@ class TrainingSettings:
     balance_components: bool = False
     lesion_free_loss: float = 0.0
     corrective_clicks: float = 0.0
+    scribbles: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks every value as `from_environment` does."""
@@ -184,4 +186,5 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "balance_components": _parse_truth,
     "lesion_free_loss": _parse_weight,
     "corrective_clicks": _parse_share,
+    "scribbles": _parse_share,
 }

@@ -171,6 +171,7 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
                 offset=self.settings.click_offset,
                 counts=self.settings.click_counts,
                 dropout=self.settings.click_dropout,
+                scribbles=self.settings.scribbles,
             )
             pipeline.transforms.insert(end, clicks)
         pipeline.transforms.insert(end, UnknownOutside())

@@ -89,6 +89,8 @@ def test_train_hands_on_ideas_beyond_the_paper(
         2,
         "--corrective-clicks",
         0.5,
+        "--scribbles",
+        0.1,
     )
     assert run_command(capsys, "train", 901, 0, "--variant", "EDT2", "--root", tmp_path, *ideas)[0] == 0
     assert trained[-1][2] == TrainingSettings(
@@ -99,6 +101,7 @@ def test_train_hands_on_ideas_beyond_the_paper(
         balance_components=True,
         lesion_free_loss=2.0,
         corrective_clicks=0.5,
+        scribbles=0.1,
     )
 
 

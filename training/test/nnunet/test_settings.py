@@ -25,12 +25,13 @@ OTHERS = TrainingSettings(
     balance_components=True,
     lesion_free_loss=2.0,
     corrective_clicks=0.5,
+    scribbles=0.1,
 )
 
 
 def test_defaults_are_nnunets_and_the_papers() -> None:
     published = (1000, 250, 50, 1e-3, "SGD", 0.33, 1.0, None, None)
-    ideas = (3, "published", 0.0, "published", False, 0.0, 0.0)  # none beyond the paper
+    ideas = (3, "published", 0.0, "published", False, 0.0, 0.0, 0.0)  # none beyond the paper
     assert dataclasses.astuple(TrainingSettings.from_environment({})) == (*published, *ideas)
 
 
@@ -71,6 +72,7 @@ def test_settings_are_in_the_environment_for_a_while(monkeypatch: pytest.MonkeyP
         ("LESIONCLICK_LESION_FREE_LOSS", "inf"),
         ("LESIONCLICK_LESION_FREE_LOSS", "-1"),
         ("LESIONCLICK_CORRECTIVE_CLICKS", "often"),
+        ("LESIONCLICK_SCRIBBLES", "nan"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:

@@ -86,9 +86,9 @@ def test_clicks_come_from_the_networks_errors_where_the_settings_say_so(workspac
 
 
 def test_settings_of_clicks_reach_both_loaders(workspace: Workspace) -> None:
-    settings = TrainingSettings(click_offset=1, click_counts=ClickCounts.uniform, click_dropout=0.25)
+    settings = TrainingSettings(click_offset=1, click_counts=ClickCounts.uniform, click_dropout=0.25, scribbles=0.5)
     trainer = make_trainer(workspace, settings=settings)
     for loader in trainer.get_dataloaders():
         (drawn,) = (each for each in loader.data_loader.transforms.transforms if isinstance(each, DrawClicks))
-        assert (drawn.offset, drawn.counts, drawn.dropout) == (1, "uniform", 0.25)
+        assert (drawn.offset, drawn.counts, drawn.dropout, drawn.scribbles) == (1, "uniform", 0.25, 0.5)
     assert "click_offset=1, " in Path(trainer.log_file).read_text()
