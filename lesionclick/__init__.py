@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lesionclick.errors import ModelError as ModelError
     from lesionclick.inference.ensemble import Ensemble as Ensemble
     from lesionclick.inference.settings import InferenceSettings as InferenceSettings
+    from lesionclick.inference.settings import PostProcessing as PostProcessing
     from lesionclick.session.session import Prediction as Prediction
     from lesionclick.session.session import Session as Session
 
@@ -39,6 +40,7 @@ _MODULES = {
     "InferenceSettings": "lesionclick.inference.settings",
     "LesionClickError": "lesionclick.errors",
     "ModelError": "lesionclick.errors",
+    "PostProcessing": "lesionclick.inference.settings",
     "Prediction": "lesionclick.session.session",
     "Session": "lesionclick.session.session",
 }

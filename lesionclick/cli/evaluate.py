@@ -8,15 +8,18 @@ import typer
 
 from lesionclick.cli.options import (
     BackendOption,
+    ComponentFloorOption,
     DeviceOption,
     FieldOfViewOption,
+    LesionFreeGateOption,
     MirroringOption,
     NetworksOption,
+    ObeyClicksOption,
     PrecisionOption,
 )
 from lesionclick.evaluation.baseline_names import Baseline
 from lesionclick.inference.backend import Backend, Precision
-from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings
+from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings, PostProcessing
 from lesionclick.simulation.interaction import Interaction, Scribble
 
 
@@ -66,6 +69,9 @@ def evaluate_command(
     field_of_view: FieldOfViewOption = DEFAULT_SETTINGS.field_of_view,
     mirroring: MirroringOption = DEFAULT_SETTINGS.mirroring,
     networks: NetworksOption = DEFAULT_SETTINGS.networks,
+    lesion_free_gate: LesionFreeGateOption = 0.0,
+    component_floor: ComponentFloorOption = 0.0,
+    obey_clicks: ObeyClicksOption = False,
 ) -> None:
     """Measures how good a model or a baseline is at each number of clicks or after each round of corrections.
 
@@ -99,7 +105,9 @@ def evaluate_command(
         segmenter = BaselineSegmenter(baseline)
     elif model is not None:
         ensemble = Ensemble.load(model, device, backend=backend, precision=precision)
-        segmenter = NetworkSegmenter(ensemble, InferenceSettings(field_of_view, mirroring, networks))
+        post_processing = PostProcessing(lesion_free_gate, component_floor, obey_clicks)
+        inference = InferenceSettings(field_of_view, mirroring, networks, post_processing)
+        segmenter = NetworkSegmenter(ensemble, inference)
     protocol = EvaluationProtocol(steps, make_reader(interaction, scribble), seed)
     failures = evaluate_dataset(segmenter, cases, protocol, out, keep_masks=keep_masks)
     typer.echo((out / SUMMARY_MARKDOWN).read_text(), nl=False)

@@ -1,4 +1,7 @@
-"""Options of the command line that say which model computes where and how, alike in every command that predicts."""
+"""Options of the command line that say which model computes where and how, and what becomes of masks.
+
+They are alike in every command that predicts.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -50,5 +53,35 @@ NetworksOption = Annotated[
     typer.Option(
         envvar="LESIONCLICK_NETWORKS",
         help="Which tiles all networks see: those in which the first two may have found something (adaptive), or all.",
+    ),
+]
+
+LesionFreeGateOption = Annotated[
+    float,
+    typer.Option(
+        envvar="LESIONCLICK_LESION_FREE_GATE",
+        min=0,
+        help="ml; a mask of less is empty where no tumor click is given. 0 for no gate.",
+    ),
+]
+
+ComponentFloorOption = Annotated[
+    float,
+    typer.Option(
+        envvar="LESIONCLICK_COMPONENT_FLOOR",
+        min=0,
+        max=1,
+        help="Least mean probability of a component of the mask; others are removed, but for those with a tumor click. "
+        "Up to 0.5 none is.",
+    ),
+]
+
+ObeyClicksOption = Annotated[
+    bool,
+    typer.Option(
+        "--obey-clicks/--no-obey-clicks",
+        envvar="LESIONCLICK_OBEY_CLICKS",
+        help="Whether a missed tumor click is marked with the region that its probability supports, and what a "
+        "background click lies in is removed.",
     ),
 ]

@@ -10,15 +10,18 @@ import typer
 from lesionclick import log
 from lesionclick.cli.options import (
     BackendOption,
+    ComponentFloorOption,
     DeviceOption,
     FieldOfViewOption,
+    LesionFreeGateOption,
     MirroringOption,
     ModelOption,
     NetworksOption,
+    ObeyClicksOption,
     PrecisionOption,
 )
 from lesionclick.inference.backend import Backend, Precision
-from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings
+from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings, PostProcessing
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,9 @@ def predict_command(
     field_of_view: FieldOfViewOption = DEFAULT_SETTINGS.field_of_view,
     mirroring: MirroringOption = DEFAULT_SETTINGS.mirroring,
     networks: NetworksOption = DEFAULT_SETTINGS.networks,
+    lesion_free_gate: LesionFreeGateOption = 0.0,
+    component_floor: ComponentFloorOption = 0.0,
+    obey_clicks: ObeyClicksOption = False,
     clicks: Annotated[
         bool,
         typer.Option(
@@ -84,7 +90,8 @@ def predict_command(
         logger.warning("model: %s", ensemble.model.description)
     logger.info("case: %s, %s voxels, %d clicks", case.name, case.geometry.size, len(case.clicks))
 
-    settings = InferenceSettings(field_of_view, mirroring, networks)
+    post_processing = PostProcessing(lesion_free_gate, component_floor, obey_clicks)
+    settings = InferenceSettings(field_of_view, mirroring, networks, post_processing)
     session = Session(ensemble, case, settings, tile_cache_bytes=0)
     seconds_before_inference = time.monotonic() - log.STARTED
     deadline = None

@@ -13,11 +13,12 @@ from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click
 from lesionclick.inference.body import find_body, region_to_see
 from lesionclick.inference.ensemble import Ensemble
-from lesionclick.inference.settings import DEFAULT_SETTINGS, FieldOfView, InferenceSettings
+from lesionclick.inference.settings import DEFAULT_SETTINGS, FieldOfView, InferenceSettings, PostProcessing
 from lesionclick.inference.tile_cache import TileCache
 from lesionclick.log import stage
 from lesionclick.model.grid import to_network_grid
 from lesionclick.session.history import ClickHistory
+from lesionclick.session.postprocessing import post_process
 
 logger = logging.getLogger(__name__)
 
@@ -32,18 +33,24 @@ class Prediction:
     Attributes:
         logit_zyx: float32 on the case's grid, the lesion's logit minus the background's, minus infinity where the image
             was cropped away.
+        spacing_zyx: of that grid, mm.
+        clicks: all that the networks were shown.
+        post_processing: what is done to the mask.
     """
 
     logit_zyx: np.ndarray
+    spacing_zyx: tuple[float, ...]
+    clicks: tuple[Click, ...] = ()
+    post_processing: PostProcessing = DEFAULT_SETTINGS.post_processing
 
     @cached_property
     def mask(self) -> np.ndarray:
-        """uint8 on the case's grid (z, y, x), 1 where a lesion is more likely than not."""
-        return (self.logit_zyx > 0).astype(np.uint8)
+        """uint8 on the case's grid (z, y, x), 1 where a lesion is more likely than not, post-processed as asked for."""
+        return post_process(self.logit_zyx, self.clicks, self.spacing_zyx, self.post_processing)
 
     @cached_property
     def probability(self) -> np.ndarray:
-        """float32 on the case's grid (z, y, x), the lesion's probability."""
+        """float32 on the case's grid (z, y, x), the lesion's probability; no post-processing changes it."""
         probability: np.ndarray = expit(self.logit_zyx)
         return probability
 
@@ -76,7 +83,7 @@ class Session:
         Args:
             ensemble: the networks.
             case: what to segment.
-            settings: where networks look, how many of them, and mirrored how often.
+            settings: where networks look, how many of them, mirrored how often, and what is done to masks.
             tile_cache_bytes: how much to keep of what tiles gave (4 bytes a voxel of each tile), so that a prediction
                 computes only tiles whose clicks are new; 0 for nothing.
         """
@@ -106,7 +113,7 @@ class Session:
 
     @property
     def settings(self) -> InferenceSettings:
-        """Where networks look, how many of them, and mirrored how often."""
+        """Where networks look, how many of them, mirrored how often, and what is done to masks."""
         return self._settings
 
     def predict(
@@ -134,7 +141,7 @@ class Session:
         clicks = self.history.clicks if clicks is None else tuple(clicks)
         with self._lock:
             channels = self.network_input(clicks)
-            update = None if on_update is None else lambda logit: on_update(self._to_prediction(logit))
+            update = None if on_update is None else lambda logit: on_update(self._to_prediction(logit, clicks))
             with stage("prediction"):
                 logit = self.ensemble.predict_logits(
                     channels,
@@ -146,7 +153,7 @@ class Session:
                 )
             del channels
             with stage("resampling to the image"):
-                return self._to_prediction(logit)
+                return self._to_prediction(logit, clicks)
 
     def network_input(self, clicks: Iterable[Click]) -> np.ndarray:
         """The networks' input: float32 of shape (4 or 2, *network grid), CT, PET, tumor clicks, background clicks."""
@@ -168,5 +175,7 @@ class Session:
         points = to_network_grid(clicks, self.grid)
         return region_to_see(self._body, points, self.ensemble.model.patch)
 
-    def _to_prediction(self, logit: np.ndarray) -> Prediction:
-        return Prediction(self.ensemble.model.preprocessing.to_image(logit, self.grid))
+    def _to_prediction(self, logit: np.ndarray, clicks: tuple[Click, ...]) -> Prediction:
+        logit_zyx = self.ensemble.model.preprocessing.to_image(logit, self.grid)
+        shown = clicks if self.ensemble.takes_clicks else ()
+        return Prediction(logit_zyx, self.case.geometry.spacing_zyx, shown, self.settings.post_processing)

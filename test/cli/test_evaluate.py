@@ -1,3 +1,4 @@
+import csv
 import json
 import subprocess
 import sys
@@ -85,6 +86,21 @@ def test_evaluation_prints_its_summary(evaluate: Command, tmp_path: Path) -> Non
         "keep_masks": True,
     }
     assert (settings["field_of_view"], settings["mirroring"], settings["networks"]) == ("body", "none", "all")
+    assert settings["post_processing"] == {"lesion_free_gate_ml": 0, "component_floor": 0, "obey_clicks": False}
+
+
+def test_post_processing_is_an_option_that_scores_depend_on(evaluate: Command, tmp_path: Path) -> None:
+    options = ("--click-counts", "0,1", "--lesion-free-gate", 1000, "--component-floor", 0.6, "--obey-clicks")
+    code, _, errors = evaluate(*options)
+    assert code == 0, errors
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())
+    assert settings["post_processing"] == {"lesion_free_gate_ml": 1000, "component_floor": 0.6, "obey_clicks": True}
+    first, second = csv.DictReader((tmp_path / "out" / "cases.csv").open())
+    assert (float(first["dice"]), float(first["false_positive_ml"])) == (0, 0)  # the gate
+    assert float(second["dice"]) > 0
+    code, _, errors = evaluate("--click-counts", "0,1")
+    assert code == 2
+    assert "begun with another 'post_processing'" in sentence(errors)
 
 
 def test_a_baseline_takes_the_place_of_a_model(

@@ -6,6 +6,7 @@ import pytest
 import SimpleITK as sitk
 from conftest import ROOT, process
 
+from lesionclick.case.case import Case
 from lesionclick.cli.main import main
 
 
@@ -34,6 +35,23 @@ def test_options_come_from_the_environment(case_folder: Path, model_folder: Path
     for stage in ("reading the case", "checking the model", "preprocessing", "prediction", "writing"):
         assert f"INFO {stage}: " in by_option.stderr
     assert "%|" not in by_option.stderr  # no progress bar where stderr is no terminal
+
+
+def test_post_processing_is_off_until_asked_for(case_folder: Path, model_folder: Path, tmp_path: Path) -> None:
+    masks = {}
+    for name, variables in (
+        ("plain", {}),
+        ("gate", {"LESIONCLICK_LESION_FREE_GATE": "1000", "LESIONCLICK_CLICKS": "no"}),
+        ("obey", {"LESIONCLICK_OBEY_CLICKS": "yes"}),
+    ):
+        fixed = ("--input", case_folder, "--output", tmp_path / name, "--model", model_folder)
+        done = process(*fixed, LESIONCLICK_DEVICE="cpu", **variables)
+        assert done.returncode == 0, done.stderr
+        masks[name] = read(Path(done.stdout.strip()))
+    assert masks["plain"].any()
+    assert not masks["gate"].any()
+    for click in Case.read(case_folder).clicks:
+        assert masks["obey"][click.z, click.y, click.x] == (click.label == "tumor")
 
 
 def test_bundled_model_is_the_default(case_folder: Path, tmp_path: Path) -> None:

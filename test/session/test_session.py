@@ -9,7 +9,7 @@ import pytest
 from conftest import body, image_from, write_case
 from scipy.special import expit
 
-from lesionclick import Case, Click, Ensemble, InferenceSettings, Session
+from lesionclick import Case, Click, Ensemble, InferenceSettings, PostProcessing, Session
 from lesionclick.inference import executor, run
 from lesionclick.inference.schedule import Schedule
 from lesionclick.inference.settings import FieldOfView, Mirroring, Networks
@@ -89,7 +89,9 @@ def counting_active_tiles(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, in
     return counts
 
 
-@pytest.mark.parametrize("settings", EVERY_SETTING, ids=lambda each: "-".join(vars(each).values()))
+@pytest.mark.parametrize(
+    "settings", EVERY_SETTING, ids=lambda each: f"{each.field_of_view}-{each.mirroring}-{each.networks}"
+)
 def test_any_sequence_of_changes_gives_bit_for_bit_what_a_fresh_run_gives(
     ensemble: Ensemble, case: Case, settings: InferenceSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +207,23 @@ def test_clicks_change_the_prediction(model_folder: Path, case_folder: Path) -> 
     np.testing.assert_array_equal(twice.logit_zyx, prediction.logit_zyx)
     swapped = session.predict([Click(3, 4, 5, "background"), Click(10, 11, 12, "tumor")])
     assert np.abs(swapped.probability - prediction.probability).max() > 1e-3
+
+
+def test_post_processing_changes_masks_alone(ensemble: Ensemble, case: Case) -> None:
+    plain = Session(ensemble, case)
+    obeying = Session(ensemble, case, InferenceSettings(post_processing=PostProcessing(obey_clicks=True)))
+    mask = plain.predict([]).mask
+    inside, outside = (tuple(np.argwhere(mask == value)[0].tolist()) for value in (1, 0))
+    refused = Click(inside[2], inside[1], inside[0], "background")
+    missed = Click(outside[2], outside[1], outside[0], "tumor")
+    found: list[Prediction] = []
+    prediction = obeying.predict([refused, missed], on_update=found.append)
+    np.testing.assert_array_equal(prediction.logit_zyx, plain.predict([refused, missed]).logit_zyx)
+    assert found
+    for each in (prediction, *found):
+        assert each.mask[outside] == 1
+        assert each.mask[inside] == 0
+    np.testing.assert_array_equal(obeying.predict([]).mask, mask)
 
 
 def test_model_without_click_channels_ignores_clicks_and_says_so(

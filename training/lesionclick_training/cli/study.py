@@ -6,9 +6,15 @@ from typing import Annotated
 
 import typer
 
+from lesionclick.cli.options import (
+    ComponentFloorOption,
+    LesionFreeGateOption,
+    MirroringOption,
+    NetworksOption,
+    ObeyClicksOption,
+)
 from lesionclick.cli.options import DeviceOption as InferenceDeviceOption
-from lesionclick.cli.options import MirroringOption, NetworksOption
-from lesionclick.inference.settings import DEFAULT_SETTINGS, FieldOfView, InferenceSettings
+from lesionclick.inference.settings import DEFAULT_SETTINGS, FieldOfView, InferenceSettings, PostProcessing
 from lesionclick_training.cli.options import DatasetNumber, DeviceOption, RootOption, SizeOption, StemOption
 from lesionclick_training.nnunet.job import AUTOPET_STEM, Device
 from lesionclick_training.nnunet.network_sizes import NetworkSize
@@ -66,6 +72,9 @@ def validate_command(
     field_of_view: FullFieldOption = FieldOfView.full,
     mirroring: MirroringOption = DEFAULT_SETTINGS.mirroring,
     networks: NetworksOption = DEFAULT_SETTINGS.networks,
+    lesion_free_gate: LesionFreeGateOption = 0.0,
+    component_floor: ComponentFloorOption = 0.0,
+    obey_clicks: ObeyClicksOption = False,
 ) -> None:
     """Prints Dice, false positive and false negative volume at 0, 3, 7 and 10 clicks a label.
 
@@ -84,7 +93,8 @@ def validate_command(
     if fold is not None:
         names = find_fold(cases, fold, splits)
         require_new(model / fold_folder(fold), names)
-    inference = InferenceSettings(field_of_view, mirroring, networks)
+    post_processing = PostProcessing(lesion_free_gate, component_floor, obey_clicks)
+    inference = InferenceSettings(field_of_view, mirroring, networks, post_processing)
     table = validate(ensemble, cases, names, clicks_folder, inference=inference, out=out)
     typer.echo(Summary.of(table).to_markdown(), nl=False)
     typer.echo(describe_seen_cases(find_seen_cases(ensemble.model, names), table), nl=False)

@@ -7,7 +7,7 @@ from helpers_command import run_command
 
 from lesionclick.errors import CaseError
 from lesionclick.evaluation.table import Table
-from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring, Networks
+from lesionclick.inference.settings import FieldOfView, InferenceSettings, Mirroring, Networks, PostProcessing
 from lesionclick.testing import make_plans, write_model
 from lesionclick_training.data.nnunet_layout import stack_label, write_case
 from lesionclick_training.data.splits import write_splits
@@ -78,20 +78,24 @@ def test_validate_says_what_its_networks_were_trained_on(
     )
 
 
-def test_validate_looks_at_the_full_field_of_view(
+def test_validate_looks_as_the_published_method_does_unless_asked_otherwise(
     capsys: pytest.CaptureFixture[str], dataset: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
     def remember(*_: object, inference: InferenceSettings, **__: object) -> Table:
-        asked.append(inference.field_of_view)
+        asked.append(inference)
         raise CaseError("enough")
 
     monkeypatch.setattr(validation, "validate", remember)
     arguments = ("validate", model, "--dataset", dataset, "--device", "cpu")
     assert run_command(capsys, *arguments)[0] == 2
-    assert run_command(capsys, *arguments, "--field-of-view", "body")[0] == 2
-    assert asked == [FieldOfView.full, FieldOfView.body]
+    options = ("--lesion-free-gate", 2, "--component-floor", 0.6, "--obey-clicks")
+    assert run_command(capsys, *arguments, "--field-of-view", "body", *options)[0] == 2
+    assert asked == [
+        InferenceSettings(FieldOfView.full),
+        InferenceSettings(FieldOfView.body, post_processing=PostProcessing(2, 0.6, True)),
+    ]
 
 
 def test_validate_refuses_what_it_cannot_do(capsys: pytest.CaptureFixture[str], dataset: Path, model: Path) -> None:
