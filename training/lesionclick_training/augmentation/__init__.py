@@ -1,1 +1,1 @@
-"""Augmentation online: clicks and PET/CT misalignment."""
+"""Augmentation online: clicks, scribbles, PET/CT misalignment, strong changes of PET and CT."""
