@@ -29,7 +29,7 @@ from lesionclick_training.data.organs import OrganSource
 def run(*arguments: object) -> str:
     result = CliRunner().invoke(convert_app, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return result.output
+    return result.stdout
 
 
 def test_commands(tmp_path: Path) -> None:
