@@ -11,6 +11,8 @@ from lesionclick.errors import CaseError
 
 GRID_TOLERANCE = 1e-3  # mm, or cosine for directions
 
+_QUANTITIES = ("size", "spacing", "origin", "direction")
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -44,17 +46,26 @@ class Geometry:
         return self.spacing[::-1]
 
 
+def is_same_grid(first: Geometry, second: Geometry) -> bool:
+    """Whether two grids differ by no more than GRID_TOLERANCE."""
+    return not any(_difference(first, second, quantity) > GRID_TOLERANCE for quantity in _QUANTITIES)
+
+
 def require_same_grid(
     first: Geometry, second: Geometry, names: tuple[str, str], places: tuple[Path | str, Path | str]
 ) -> None:
     """Raises CaseError, with both values and their places, where two grids differ by more than GRID_TOLERANCE."""
-    for quantity in ("size", "spacing", "origin", "direction"):
-        of_first, of_second = getattr(first, quantity), getattr(second, quantity)
-        if np.abs(np.subtract(of_first, of_second)).max() > GRID_TOLERANCE:
+    for quantity in _QUANTITIES:
+        if _difference(first, second, quantity) > GRID_TOLERANCE:
+            of_first, of_second = getattr(first, quantity), getattr(second, quantity)
             raise CaseError(
                 f"{names[0]} and {names[1]} are on different grids: {quantity} is {_numbers(of_first)} in {places[0]} "
                 f"and {_numbers(of_second)} in {places[1]}"
             )
+
+
+def _difference(first: Geometry, second: Geometry, quantity: str) -> float:
+    return float(np.abs(np.subtract(getattr(first, quantity), getattr(second, quantity))).max())
 
 
 def _numbers(values: Sequence[float]) -> str:
