@@ -24,8 +24,8 @@ def unpacked(path: Path) -> Iterator[Path]:
     Members are plain files there, links too; a zip within the zip stays packed.
 
     Raises:
-        CaseError: there is neither a folder nor a zip, the zip is damaged, encrypted or too large, or a name in it leads
-            out of its folder.
+        CaseError: there is neither a folder nor a zip, the zip is damaged, encrypted or too large, or a name in it
+            leads out of its folder.
     """
     if path.is_dir():
         yield path
