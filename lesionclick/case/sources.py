@@ -51,13 +51,12 @@ class ImagePair:
     layout: str
     passed_over: tuple[Path, ...] = ()
 
-    def describe(self) -> str:
-        """What was found and taken, in one line."""
-        text = f"{self.layout}: CT {self.ct}, PET (SUV) {self.pet}"
-        if self.clicks is not None:
-            text += f", clicks {self.clicks}"
+    def describe(self, base: Path | None = None) -> str:
+        """What was found and taken, in one line; files are named as seen from `base`, where one is given."""
+        ct, pet = (path if base is None else path.relative_to(base) for path in (self.ct, self.pet))
+        text = f"{self.layout}, CT {ct}, PET (SUV) {pet}"
         if self.passed_over:
-            text += f"; passed over: {', '.join(path.name for path in self.passed_over)}"
+            text += f" (passed over: {', '.join(path.name for path in self.passed_over)})"
         return text
 
 

@@ -30,15 +30,15 @@ def test_every_layout_is_found(tmp_path: Path, names: list[str], ct: str, pet: s
     pair = find_images(touch(tmp_path, *names))
     assert pair is not None
     assert (pair.ct, pair.pet, pair.clicks) == (tmp_path / ct, tmp_path / pet, None)
-    assert str(pair.ct) in pair.describe()
-    assert str(pair.pet) in pair.describe()
+    assert f"CT {pair.ct}, PET (SUV) {pair.pet}" in pair.describe()
+    assert f"CT {ct}, PET (SUV) {pet}" in pair.describe(tmp_path)
 
 
 def test_the_full_ct_is_taken_on_request_and_what_is_passed_over_is_said(tmp_path: Path) -> None:
     pair = find_images(touch(tmp_path, "CT.nii.gz", "CTres.nii.gz", "PET.nii.gz", "SUV.nii.gz"), full_ct=True)
     assert pair is not None
     assert pair.ct.name == "CT.nii.gz"
-    assert pair.describe().endswith("passed over: CTres.nii.gz, PET.nii.gz")
+    assert pair.describe().endswith(" (passed over: CTres.nii.gz, PET.nii.gz)")
 
 
 def test_clicks_beside_the_images_belong_to_them(tmp_path: Path) -> None:
