@@ -1,0 +1,81 @@
+"""What tests of DICOM objects share: a result to write, and readers of others to read it back."""
+
+import datetime
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from lesionclick.case.lesions import label_lesions
+from lesionclick.dicom.result import LesionResult, ModelIdentity
+from lesionclick.dicom.volume import SeriesVolume
+
+REAL_STUDIES = sorted(path.parent for path in Path(os.environ.get("LESIONCLICK_DICOM_STUDIES", "")).glob("*/PET"))
+
+needs_dciodvfy = pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not installed")
+
+MODEL = ModelIdentity("some model", "0123456789abcdef" * 4)
+PHANTOM_MODEL = ModelIdentity("bundled", "fedcba9876543210" * 4, "trained on synthetic phantoms, not for patients")
+
+CREATED = datetime.datetime(2024, 5, 6, 7, 8, 9)
+
+
+def make_mask(shape: tuple[int, ...]) -> np.ndarray:
+    """Three lesions in (5, 6, 8) voxels or more: one with a hole, one of a single voxel, one at the image's rim."""
+    mask = np.zeros(shape, dtype=np.uint8)
+    mask[1:3, 1:4, 1:5] = 1
+    mask[1, 2, 2] = 0
+    mask[1, 4, 5] = 1  # touches the former by a corner
+    mask[4, 0, 7] = 1
+    mask[-1, -1, :3] = 1
+    return mask
+
+
+def make_result(
+    pet: SeriesVolume,
+    mask: np.ndarray | None = None,
+    model: ModelIdentity = MODEL,
+    created: datetime.datetime = CREATED,
+    uses_clicks: bool = True,
+    organs: dict[int, str] | None = None,
+) -> LesionResult:
+    """The lesions of `make_mask`, or of a mask, on a PET."""
+    numbers, _ = label_lesions(make_mask(pet.image.GetSize()[::-1]) if mask is None else mask)
+    return LesionResult(pet, numbers, model, created, uses_clicks, organs or {})
+
+
+def validation_errors(path: Path) -> set[str]:
+    """What dciodvfy calls an error in a DICOM file."""
+    found = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True, check=False)
+    return {line for line in found.stderr.splitlines() if line.startswith("Error")}
+
+
+def dcmqi(program: str) -> str:
+    """The path of a program of dcmqi; the test is skipped where it is not installed."""
+    found = shutil.which(program, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if found is None:
+        pytest.skip("dcmqi is not installed")
+    return found
+
+
+def read_with_dcmqi(path: Path, folder: Path, pet: SeriesVolume) -> np.ndarray:
+    """The numbers of a SEG's segments as dcmqi reads them, on the PET's grid."""
+    folder.mkdir()
+    program = dcmqi("segimage2itkimage")
+    command: list[str | Path] = [program, "--inputDICOM", path, "--outputDirectory", folder, "-t", "nrrd"]
+    subprocess.run(command, capture_output=True, check=True)
+    union = np.zeros(pet.image.GetSize()[::-1], dtype=np.int64)
+    files = sorted(folder.glob("*.nrrd"))
+    assert files
+    for file in files:
+        image = sitk.ReadImage(str(file))
+        same = sitk.Resample(image, pet.image, sitk.Transform(), sitk.sitkNearestNeighbor, 0.0, sitk.sitkInt16)
+        part = sitk.GetArrayViewFromImage(same)
+        assert part.astype(bool).sum() == sitk.GetArrayViewFromImage(image).astype(bool).sum()  # all on the grid
+        union = np.where(part > 0, int(file.stem), union)
+    return union
