@@ -16,12 +16,11 @@ import torch
 from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 from torch import nn
 
+from lesionclick.case.organs import ORGAN_CLASSES
 from lesionclick.model.files import CHECKPOINT_FILE, DATASET_FILE, PLANS_FILE, fold_folder
 from lesionclick.model.plans import read_configuration
 
 CONFIGURATION = "3d_fullres"
-
-ORGAN_CLASSES = 11  # background included
 
 # arXiv 2508.21680 and the published plans: spacing, patch and network of the autoPET/CT IV ensemble
 FULL_SIZE: dict[str, Any] = {

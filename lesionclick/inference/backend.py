@@ -40,6 +40,6 @@ class Network(Protocol):
             batch: (n, channel, z, y, x) on the device, float32 or the engine's `input_dtype`.
 
         Returns:
-            float32, (n, 2, z, y, x) on the device: background and lesion.
+            float32, (n, classes, z, y, x) on the device: background and lesion, or `case.organs.ORGAN_CLASSES`.
         """
         ...

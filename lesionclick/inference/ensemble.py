@@ -10,6 +10,7 @@ import torch
 
 from lesionclick.inference.engine import Engine
 from lesionclick.inference.executor import Executor
+from lesionclick.inference.organs import predict_organ_logits
 from lesionclick.inference.passes import plan_passes
 from lesionclick.inference.run import Run
 from lesionclick.inference.schedule import Schedule
@@ -82,6 +83,11 @@ class Ensemble:
         """Whether the networks see click channels."""
         return self.model.channels > IMAGE_CHANNELS
 
+    @property
+    def knows_organs(self) -> bool:
+        """Whether `predict_organs` can be asked: some network has a head for organs."""
+        return any(fold.has_organ_head for fold in self.model.folds)
+
     def read_ahead(self) -> None:
         """Begins to read the network that is needed first, in another thread, while the caller does something else."""
         self._executor.networks.prefetch(0)
@@ -120,8 +126,7 @@ class Ensemble:
             ModelError: a network gives values that are not finite.
             DeviceError: the device has too little memory for a single tile.
         """
-        if channels.shape[0] != self.model.channels:
-            raise ValueError(f"{channels.shape[0]} channels given to networks of {self.model.channels}")
+        self._require_channels(channels)
         grid = TileGrid(channels.shape[1:], self.model.patch)
         channels = grid.pad(channels)
         tiles = grid.tiles_covering(region)
@@ -158,3 +163,25 @@ class Ensemble:
                 for index, complete in zip(new, run.complete, strict=True):
                     if complete:
                         cache.put(keys[index], sums[index])
+
+    def predict_organs(self, channels: np.ndarray, *, region: np.ndarray | None = None) -> np.ndarray:
+        """Organs' logits by the first network that knows organs, without mirroring: Gaussian mean over tiles.
+
+        Args:
+            channels: as in `predict_logits`; clicks hardly matter.
+            region: likewise.
+
+        Returns:
+            float32 (`case.organs.ORGAN_CLASSES`, *shape); the largest of a voxel's logits tells its organ. Where no
+            network looked it is that of class 0, no organ.
+
+        Raises:
+            ModelError: no network knows organs, or it gives values that are not finite.
+            DeviceError: the device has too little memory for a single tile.
+        """
+        self._require_channels(channels)
+        return predict_organ_logits(self._executor, channels, region)
+
+    def _require_channels(self, channels: np.ndarray) -> None:
+        if channels.shape[0] != self.model.channels:
+            raise ValueError(f"{channels.shape[0]} channels given to networks of {self.model.channels}")

@@ -24,6 +24,10 @@ BATCH_VOXELS = 1 << 21
 """Tiles and mirrorings go to a network together up to this many voxels: small ones alone leave a device idle."""
 
 
+ORGAN_NETWORK = -1
+"""Index under which the network for organs is kept: that of `ModelFolder.organ_fold`."""
+
+
 class Executor:
     """The networks of a model folder at work on a device. Any number of threads may use it.
 
@@ -43,7 +47,8 @@ class Executor:
         self._device_lock = threading.Lock()
 
     def _read_network(self, index: int) -> Network:
-        network = self.model.load(self.model.folds[index])
+        organs = index == ORGAN_NETWORK
+        network = self.model.load(self.model.organ_fold if organs else self.model.folds[index], organs=organs)
         return self.engine.prepare(network, self.model.channels, self.model.patch)
 
     def compute(self, network: Network, batch: torch.Tensor) -> torch.Tensor:

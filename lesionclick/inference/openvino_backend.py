@@ -11,7 +11,6 @@ from torch import fx, nn
 from lesionclick.errors import DeviceError, ModelError
 from lesionclick.inference.backend import Precision
 from lesionclick.inference.torch_backend import MODULES_LOCK
-from lesionclick.model.unet import CLASSES
 
 if TYPE_CHECKING:
     import openvino
@@ -58,11 +57,12 @@ class OpenVINONetwork:
             "PERFORMANCE_HINT": "THROUGHPUT" if np.prod(shape[2:]) <= STREAM_VOXELS else "LATENCY",
         }
         compiled = openvino.Core().compile_model(to_openvino(network, shape), "CPU", options)
+        self._classes = compiled.output(0).shape[1]
         self._queue = openvino.AsyncInferQueue(compiled)
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
         """See `Network`; one call at a time."""
-        result = torch.empty((len(batch), CLASSES, *batch.shape[2:]))
+        result = torch.empty((len(batch), self._classes, *batch.shape[2:]))
         values = result.numpy()
 
         def store(request: "openvino.InferRequest", index: int) -> None:

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from lesionclick.case.organs import ORGANS
 from lesionclick.errors import ModelError
 from lesionclick.model.checksums import sha256_of
 from lesionclick.model.files import CHECKPOINT_FILE, PLANS_FILE
@@ -21,7 +22,7 @@ def verify(model: ModelFolder) -> None:
     """
     for fold in model.folds:
         require_undamaged(fold.path)
-        for name, parameter in model.load(fold).named_parameters():
+        for name, parameter in (*model.load(fold).named_parameters(), *model.organ_head(fold).items()):
             if not parameter.isfinite().all():
                 raise ModelError(f"{fold.path}: {name} holds NaN or infinite values")
 
@@ -61,6 +62,7 @@ def describe(model: ModelFolder) -> str:
         "spacing": f"{' x '.join(f'{value:g}' for value in model.preprocessing.spacing)} mm",
         "channels": "CT, PET, tumor clicks, background clicks" if takes_clicks else "CT, PET (takes no clicks)",
         "clicks": encoding if takes_clicks else "none",
+        "organs": ", ".join(ORGANS) if any(fold.has_organ_head for fold in model.folds) else "none (no organ heads)",
         "mirroring": "; ".join(f"axes {', '.join(map(str, axes))}" if axes else "none" for axes in mirrorings),
         "trainer": ", ".join(sorted({fold.trainer for fold in model.folds})),
         "storage": _describe_storage(model.folds),

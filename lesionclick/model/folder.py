@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from lesionclick.case.organs import ORGAN_CLASSES
 from lesionclick.errors import ModelError
 from lesionclick.files import describe_error, read_json_object
 from lesionclick.model.checksums import verify_checksums
@@ -20,7 +21,15 @@ from lesionclick.model.encoding import EDTEncoding, Encoding, encoding_from_json
 from lesionclick.model.files import CHECKPOINT_FILE, DATASET_FILE, PACKED_FILE, PLANS_FILE, PROMPT_FILE, fold_name
 from lesionclick.model.plans import decisive_part, read_configuration
 from lesionclick.model.preprocessing import Preprocessing
-from lesionclick.model.unet import STEM_KERNEL, build_network, parameter_shapes, set_weights, total_stride
+from lesionclick.model.unet import (
+    CLASSES,
+    STEM_KERNEL,
+    build_network,
+    organ_head_name,
+    parameter_shapes,
+    set_weights,
+    total_stride,
+)
 from lesionclick.model.weights import Fold, WeightsFile
 
 
@@ -96,7 +105,10 @@ class ModelFolder:
             file.require_network(network, plans_path)
         return cls(
             path=folder,
-            folds=folds,
+            folds=tuple(
+                dataclasses.replace(fold, has_organ_head=bool(file.organ_head(network)))
+                for fold, file in zip(folds, weights, strict=True)
+            ),
             channels=channels,
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             patch=patch,
@@ -119,16 +131,40 @@ class ModelFolder:
                 raise ModelError(f"{self.path}: has no fold {name}, it has {', '.join(by_name)}")
         return dataclasses.replace(self, folds=tuple(by_name[name] for name in folds))
 
-    def load(self, fold: Fold) -> torch.nn.Module:
+    @property
+    def organ_fold(self) -> Fold:
+        """The first network that also predicts organs.
+
+        Raises:
+            ModelError: none does.
+        """
+        for fold in self.folds:
+            if fold.has_organ_head:
+                return fold
+        raise ModelError(f"{self.path}: has no organ heads, expected a network that was trained with organs")
+
+    def load(self, fold: Fold, *, organs: bool = False) -> torch.nn.Module:
         """One network, ready for inference: float32, on the CPU.
+
+        Args:
+            fold: one of `folds`.
+            organs: whether it is to predict organs (`case.organs.ORGAN_CLASSES`) instead of lesions, as `organ_fold`
+                can.
 
         Raises:
             ModelError: the file can no longer be read.
         """
-        network: torch.nn.Module = build_network(self.architecture, self.channels)
+        classes = ORGAN_CLASSES if organs else CLASSES
+        network: torch.nn.Module = build_network(self.architecture, self.channels, classes)
         weights = WeightsFile(fold.path)
-        set_weights(network, {name: weights[name].to(torch.float32) for name in parameter_shapes(network)})
+        names = {name: organ_head_name(name) if organs else name for name in parameter_shapes(network)}
+        set_weights(network, {name: weights[stored].to(torch.float32) for name, stored in names.items()})
         return network
+
+    def organ_head(self, fold: Fold) -> Mapping[str, torch.Tensor]:
+        """The parameters of a network's head for organs, by their names in its file; empty where it has none."""
+        weights = WeightsFile(fold.path)
+        return {name: weights[name] for name in weights.organ_head(build_network(self.architecture, self.channels))}
 
 
 def _find_weights(folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from lesionclick.model.check import require_undamaged
 from lesionclick.model.checksums import write_checksums
 from lesionclick.model.files import DATASET_FILE, PACKED_FILE, PLANS_FILE, PROMPT_FILE, fold_folder
 from lesionclick.model.folder import ModelFolder
+from lesionclick.model.unet import LESION_HEADS, ORGAN_HEADS
 from lesionclick.model.weights import Fold
 
 
@@ -56,7 +57,7 @@ def _write_packed(model: ModelFolder, out: Path, dtype: torch.dtype) -> Path:
 
 
 def pack_fold(model: ModelFolder, fold: Fold, out: Path, dtype: torch.dtype) -> None:
-    """Writes the inference weights of one network.
+    """Writes the inference weights of one network, with its head for organs where it has one.
 
     Args:
         model: the model folder that holds it.
@@ -70,7 +71,7 @@ def pack_fold(model: ModelFolder, fold: Fold, out: Path, dtype: torch.dtype) -> 
     """
     require_undamaged(fold.path)
     tensors = {}
-    for name, parameter in model.load(fold).named_parameters():
+    for name, parameter in (*model.load(fold).named_parameters(), *model.organ_head(fold).items()):
         stored_as = dtype if _is_inner_kernel(name, parameter) else torch.float32
         tensors[name] = parameter.detach().to(stored_as).contiguous()
         if not tensors[name].isfinite().all():
@@ -84,7 +85,7 @@ def pack_fold(model: ModelFolder, fold: Fold, out: Path, dtype: torch.dtype) -> 
 def _is_inner_kernel(name: str, parameter: torch.Tensor) -> bool:
     """Whether a parameter is one of the kernels that make up nearly all of a network's size.
 
-    The others, the first and the last layer's kernels and all vectors, cost next to nothing in float32 and are where
+    The others, the first and the last layers' kernels and all vectors, cost next to nothing in float32 and are where
     rounding would show most.
     """
-    return parameter.ndim > 1 and not name.startswith(("encoder.stem.", "decoder.seg_layers."))
+    return parameter.ndim > 1 and not name.startswith(("encoder.stem.", LESION_HEADS, ORGAN_HEADS))

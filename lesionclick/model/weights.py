@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from lesionclick.case.organs import ORGAN_CLASSES, ORGANS
 from lesionclick.errors import ModelError
 from lesionclick.files import describe_error, short_json
 from lesionclick.model.checkpoint import read_checkpoint
 from lesionclick.model.files import PACKED_FILE, fold_name
 from lesionclick.model.plans import decisive_part, find_difference
-from lesionclick.model.unet import parameter_shapes
+from lesionclick.model.unet import LESION_HEADS, ORGAN_HEADS, organ_head_name, parameter_shapes
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +33,14 @@ class Fold:
         configuration: name of the plans' configuration that it was trained with.
         mirror_axes: spatial axes along which it may be mirrored.
         trainer: name of nnU-Net's trainer, for information only.
+        has_organ_head: whether it also predicts `case.organs.ORGANS`.
     """
 
     path: Path
     configuration: str
     mirror_axes: tuple[int, ...]
     trainer: str
+    has_organ_head: bool = False
 
     @property
     def name(self) -> str:
@@ -52,6 +55,8 @@ class Fold:
             encoding: the content of its prompt.json.
         """
         stored = {"configuration": self.configuration, "mirror_axes": self.mirror_axes, "trainer": self.trainer}
+        if self.has_organ_head:
+            stored["organs"] = ORGANS
         return {METADATA_KEY: json.dumps({**stored, "plans": plans, "encoding": encoding})}
 
 
@@ -175,8 +180,24 @@ class WeightsFile:
                 raise ModelError(f"{self.path}: {name} has the shape {self.shape(name)}, {plans} asks for {shape}")
         all_names = network.state_dict().keys()
         for name in self.names():
-            if name not in all_names and not name.startswith(("decoder.seg_layers.", "decoder.organ_seg_layers.")):
+            if name not in all_names and not name.startswith((LESION_HEADS, ORGAN_HEADS)):
                 raise ModelError(f"{self.path}: holds the tensor {name}, which the network of {plans} lacks")
+
+    def organ_head(self, network: torch.nn.Module) -> list[str]:
+        """The names of the parameters of the head for organs at full resolution; none where the file has no such head.
+
+        Args:
+            network: for lesions, as `build_network` makes it.
+        """
+        shapes = parameter_shapes(network).items()
+        wanted = {organ_head_name(name): shape for name, shape in shapes if name.startswith(LESION_HEADS)}
+        if not wanted.keys() <= set(self.names()):
+            return []
+        if any(self.shape(name) != (ORGAN_CLASSES, *shape[1:]) for name, shape in wanted.items()):
+            return []  # of other organs
+        if self._packed is not None and self._packed_metadata.get("organs") != list(ORGANS):
+            return []
+        return list(wanted)
 
     @property
     def _packed_metadata(self) -> dict[str, Any]:

@@ -155,6 +155,29 @@ class Session:
             with stage("resampling to the image"):
                 return self._to_prediction(logit, clicks)
 
+    def predict_organs(self) -> np.ndarray:
+        """Finds organs, with one more forward pass a tile; clicks have no part in it.
+
+        Returns:
+            uint8 on the case's grid (z, y, x): numbers of `case.organs.ORGANS`, 0 elsewhere.
+
+        Raises:
+            ModelError: the networks have no organ heads, see `Ensemble.knows_organs`.
+            DeviceError: see `Ensemble.predict_organs`.
+        """
+        with self._lock:
+            with stage("organs"):
+                logits = self.ensemble.predict_organs(self.network_input([]), region=self.region([]))
+            with stage("resampling organs to the image"):
+                # class by class, as nnU-Net takes the largest after resampling; where the image was cropped, none is
+                organs = np.zeros(self.grid.image_shape, dtype=np.uint8)
+                largest = self.ensemble.model.preprocessing.to_image(logits[0], self.grid)
+                for number, logit in enumerate(logits[1:], start=1):
+                    resampled = self.ensemble.model.preprocessing.to_image(logit, self.grid)
+                    np.putmask(organs, resampled > largest, number)
+                    np.maximum(largest, resampled, out=largest)
+            return organs
+
     def network_input(self, clicks: Iterable[Click]) -> np.ndarray:
         """The networks' input: float32 of shape (4 or 2, *network grid), CT, PET, tumor clicks, background clicks."""
         clicks = tuple(clicks)

@@ -18,11 +18,12 @@ def test_check_prints_what_a_folder_is(model_folder: Path, tmp_path: Path) -> No
         f"model        {packed}",
         "description  none",
         "folds        0, 1",
-        f"parameters   {sum(tensor.numel() for tensor in stored.values()):,} a network",
+        f"parameters   {sum(value.numel() for name, value in stored.items() if 'organ' not in name):,} a network",
         "patch        16 x 16 x 16 voxels",
         "spacing      3 x 2.03642 x 2.03642 mm",
         "channels     CT, PET, tumor clicks, background clicks",
         "clicks       encoding edt, radius 2",
+        "organs       spleen, kidneys, liver, urinary bladder, lungs, brain, heart, stomach, prostate, glands",
         "mirroring    axes 0, 1, 2",
         "trainer      nnUNetTrainer",
     ]

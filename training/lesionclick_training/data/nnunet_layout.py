@@ -24,6 +24,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from lesionclick.case.dataset import CT_SUFFIX, FILE_ENDING, PET_SUFFIX, case_names
+from lesionclick.case.organs import ORGANS as ORGANS
+from lesionclick.case.organs import organ_number as organ_number
 from lesionclick.errors import CaseError
 from lesionclick.files import describe_error, read_json_object, replacing
 from lesionclick.model.files import DATASET_FILE
@@ -39,30 +41,11 @@ from lesionclick_training.data.splits import (
     write_splits,
 )
 
-ORGANS = (
-    "spleen",
-    "kidneys",
-    "liver",
-    "urinary bladder",
-    "lungs",
-    "brain",
-    "heart",
-    "stomach",
-    "prostate",
-    "glands",  # parotid and submandibular
-)
-"""Names of the organ classes 1 to 10 (arXiv 2508.21680); 0 is everything else."""
-
 UNKNOWN_ORGAN = len(ORGANS) + 1
 """Number of a voxel, beside 0 to 10, of which nobody knows to which organ it belongs, if to any."""
 
 UNKNOWN = -2
 """What a stored label holds, in either channel, where nobody knows: whether there is a lesion, or which organ."""
-
-
-def organ_number(organ: str) -> int:
-    """The number of an organ of `ORGANS`, 1 to 10."""
-    return ORGANS.index(organ) + 1
 
 
 def stack_label(
