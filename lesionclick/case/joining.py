@@ -1,8 +1,7 @@
 """Joining of a CT and a PET that lie on grids of their own: everything comes to the PET's grid, where lesions glow."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import SimpleITK as sitk
 from lesionclick.case.case import Case
 from lesionclick.case.geometry import Geometry, is_same_grid
 from lesionclick.case.images import AIR, array_from_image, image_from_array, read_image
+from lesionclick.case.interpolation import OUTSIDE, resample_ct_cubic, resample_on_grid
 from lesionclick.case.sources import ImagePair
 from lesionclick.errors import CaseError
 
@@ -19,15 +19,6 @@ MIN_COVERAGE = 0.5
 
 FULL_COVERAGE = 0.98
 """From this share on nothing is said: arms and the scalp are often outside the CT's field of view."""
-
-SLAB_SLICES = 32
-"""Slices of the PET that are made at a time: cubic interpolation keeps a copy of the CT in float64."""
-
-SUPPORT = 12
-"""Voxels around a place that a cubic B-spline depends on: the weight of further ones is below 1e-6."""
-
-OUTSIDE = -1e6
-"""Where the CT does not reach; no interpolated HU comes near it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,67 +92,6 @@ def _body_of(pet_zyx: np.ndarray) -> np.ndarray:
     return body
 
 
-def resample_ct_cubic(ct: sitk.Image, geometry: Geometry) -> np.ndarray:
-    """A CT (HU) on another grid: float32 of shape (z, y, x), cubic B-splines, from air to the CT's own maximum.
-
-    The slabs that it is made in bound the memory; they differ from the whole by less than 0.01 HU.
-
-    Returns:
-        `OUTSIDE` where the CT does not reach.
-    """
-    highest = float(sitk.GetArrayViewFromImage(ct).max())
-    resampled = np.full(geometry.shape_zyx, OUTSIDE, dtype=np.float32)
-    for first in range(0, geometry.size[2], SLAB_SLICES):
-        slab = _slab_of(geometry, first, min(SLAB_SLICES, geometry.size[2] - first))
-        part = _part_around(ct, slab)
-        if part is None:
-            continue
-        part = sitk.Maximum(sitk.Cast(part, sitk.sitkFloat32), AIR)  # padding below air would ring far into the body
-        image = _resample(part, slab, sitk.sitkBSpline, OUTSIDE)
-        values_zyx = sitk.GetArrayViewFromImage(image)
-        inside = values_zyx != np.float32(OUTSIDE)
-        resampled[first : first + slab.size[2]][inside] = values_zyx[inside].clip(AIR, max(highest, AIR))
-    return resampled
-
-
-def _slab_of(geometry: Geometry, first: int, count: int) -> Geometry:
-    """Some slices of a grid."""
-    axes = np.reshape(geometry.direction, (3, 3))
-    origin = np.add(geometry.origin, axes[:, 2] * geometry.spacing[2] * first)
-    return replace(geometry, size=(*geometry.size[:2], count), origin=tuple(origin.tolist()))
-
-
-def _part_around(ct: sitk.Image, slab: Geometry) -> sitk.Image | None:
-    """The part of a CT that a slab's voxels depend on; None where the CT does not reach it."""
-    corners = np.array([ct.TransformPhysicalPointToContinuousIndex(point) for point in _corners(slab)])
-    size = np.array(ct.GetSize())
-    low = np.maximum(np.floor(corners.min(axis=0)) - SUPPORT, 0).astype(int)
-    high = np.minimum(np.ceil(corners.max(axis=0)) + SUPPORT + 1, size).astype(int)
-    if (low >= high).any():
-        return None
-    return sitk.RegionOfInterest(ct, (high - low).tolist(), low.tolist())
-
-
-def _corners(geometry: Geometry) -> Iterator[tuple[float, ...]]:
-    axes = np.reshape(geometry.direction, (3, 3)) * geometry.spacing
-    for index in np.ndindex(2, 2, 2):
-        yield tuple((np.array(geometry.origin) + axes @ (np.array(index) * np.subtract(geometry.size, 1))).tolist())
-
-
-def _resample(image: sitk.Image, geometry: Geometry, interpolator: int, outside: float) -> sitk.Image:
-    return sitk.Resample(
-        image,
-        geometry.size,
-        sitk.Transform(),
-        interpolator,
-        geometry.origin,
-        geometry.spacing,
-        geometry.direction,
-        outside,
-        image.GetPixelID(),
-    )
-
-
 def mask_on_grid(mask_zyx: np.ndarray, geometry: Geometry, target: Geometry) -> np.ndarray:
     """A mask on another grid (nearest neighbor, 0 outside): uint8 of shape target.shape_zyx.
 
@@ -173,5 +103,5 @@ def mask_on_grid(mask_zyx: np.ndarray, geometry: Geometry, target: Geometry) -> 
     if is_same_grid(geometry, target):
         return mask_zyx.astype(np.uint8)
     image = image_from_array(mask_zyx.astype(np.uint8), geometry)
-    moved: np.ndarray = sitk.GetArrayFromImage(_resample(image, target, sitk.sitkNearestNeighbor, 0))
+    moved: np.ndarray = sitk.GetArrayFromImage(resample_on_grid(image, target, sitk.sitkNearestNeighbor, 0))
     return moved

@@ -3,9 +3,8 @@ import pytest
 import SimpleITK as sitk
 from conftest import image_from
 
-from lesionclick.case import joining
 from lesionclick.case.geometry import Geometry
-from lesionclick.case.joining import OUTSIDE, join, mask_on_grid, resample_ct_cubic
+from lesionclick.case.joining import join, mask_on_grid
 from lesionclick.errors import CaseError
 
 PLACES = ("ct.nii.gz", "pet.nii.gz")
@@ -34,8 +33,7 @@ def test_images_on_one_grid_stay_as_they_are() -> None:
     assert (joined.ct_coverage, joined.warnings) == (1.0, ())
 
 
-def test_ct_comes_to_the_grid_of_the_pet_by_cubic_splines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joining, "SLAB_SLICES", 7)
+def test_ct_comes_to_the_grid_of_the_pet_by_cubic_splines() -> None:
     ct, pet = make_ct(), make_pet()
     joined = join("a", ct, pet, PLACES)
     whole = sitk.GetArrayFromImage(sitk.Resample(ct, pet, sitk.Transform(), sitk.sitkBSpline, -1024.0))
@@ -77,13 +75,6 @@ def test_two_that_hardly_overlap_are_refused(origin: tuple[float, ...]) -> None:
 def test_an_empty_image_is_refused() -> None:
     with pytest.raises(CaseError, match=r"^pet\.nii\.gz: every voxel is 0$"):
         join("a", make_ct(), image_from(np.zeros((3, 4, 5), np.float32)), PLACES)
-
-
-def test_outside_is_told_from_air() -> None:
-    geometry = Geometry((4, 4, 100), (3.0, 3.0, 2.0), (-10.0, -10.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
-    ct_zyx = resample_ct_cubic(make_ct(), geometry)
-    assert (ct_zyx[:50] > -1024).all()
-    assert (ct_zyx[50:] == OUTSIDE).all()
 
 
 def test_a_mask_goes_to_the_grid_of_the_ct() -> None:
