@@ -1,6 +1,7 @@
 """Study made up for tests: a small CT and PET, written slice by slice as DICOM, and segmentations of it."""
 
 from pathlib import Path
+from typing import Any
 
 import highdicom
 import numpy as np
@@ -154,3 +155,43 @@ class SyntheticStudy:
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         segmentation.save_as(path)
+
+
+def pet_headers(count: int = 3, **fields: Any) -> list[Dataset]:
+    """Headers of a PET's slices as far as SUV needs them; fields of the radiopharmaceutical go where they belong.
+
+    A list of `count` values gives each slice its own; None leaves a field out.
+    """
+    start = {
+        "Modality": "PT",
+        "Units": "BQML",
+        "CorrectedImage": ("NORM", "DECY", "ATTN", "SCAT"),
+        "DecayCorrection": "START",
+        "PatientWeight": WEIGHT,
+        "SeriesDate": "20200301",
+        "SeriesTime": "103000",
+        "AcquisitionDate": "20200301",
+        "AcquisitionTime": [f"{103000 + 200 * index}" for index in range(count)],
+        "RadionuclideTotalDose": DOSE,
+        "RadionuclideHalfLife": HALF_LIFE,
+        "RadiopharmaceuticalStartTime": "093000",
+    }
+    slices = []
+    for index in range(count):
+        item, radiopharmaceutical = Dataset(), Dataset()
+        item.filename = f"slice{index}.dcm"
+        item.RadiopharmaceuticalInformationSequence = [radiopharmaceutical]
+        for keyword, value in {**start, **fields}.items():
+            own = value[index] if isinstance(value, list) else value
+            own = list(own) if isinstance(own, tuple) else own
+            injected = keyword.startswith("Radio")
+            if keyword.startswith("Philips"):
+                block = item.private_block(0x7053, "Philips PET Private Group", create=True)
+                if own is not None:
+                    block.add_new({"PhilipsSUV": 0x00, "PhilipsActivity": 0x09}[keyword], "DS", own)
+            elif keyword == "GEScanTime":
+                item.private_block(0x0009, "GEMS_PETD_01", create=True).add_new(0x0D, "DT", own)
+            elif own is not None:
+                setattr(radiopharmaceutical if injected else item, keyword, own)
+        slices.append(item)
+    return slices

@@ -13,20 +13,32 @@ from dataclasses import dataclass
 
 import highdicom
 import numpy as np
-import pydicom
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
 from lesionclick.case.images import AIR
-from lesionclick.dicom.fields import MALFORMED, numbers_of, tag_of, text_of
-from lesionclick.dicom.series import Series
+from lesionclick.dicom.fields import MALFORMED, numbers_of, optional_text, tag_of, text_of
+from lesionclick.dicom.multiframe import is_enhanced, split_frames
+from lesionclick.dicom.reading import damage_as_case_error, read_dataset
+from lesionclick.dicom.series import Series, count_damaged
 from lesionclick.errors import CaseError
 
 POSITION_TOLERANCE = 0.1
 """mm by which a slice may lie off its even place; positions are often stored with one decimal."""
 
 GEOMETRY_TOLERANCE = 1e-3
-"""By which slices may differ in spacing (mm) and direction (cosine), and directions from perpendicular unit vectors."""
+"""By which slices may differ in spacing (mm), and directions from perpendicular unit vectors."""
+
+DIRECTION_TOLERANCE = 2e-3
+"""By which slices may differ in a direction's cosine: files differ by 1.2e-3 in public data."""
+
+_SHARED = (
+    ("Rows", 1, 0.0),
+    ("Columns", 1, 0.0),
+    ("PixelSpacing", 2, GEOMETRY_TOLERANCE),
+    ("ImageOrientationPatient", 6, DIRECTION_TOLERANCE),
+)
+"""Fields that the slices of a volume share, how many numbers they have, and by how much these may differ."""
 
 UNLIMITED = 1e9
 """As tolerance, more than any series needs; numpy warns of infinity."""
@@ -63,20 +75,23 @@ class SeriesVolume:
 
 
 def read_volume(series: Series) -> SeriesVolume:
-    """Reads a series of single-frame CT or PET files.
+    """Reads a series of CT or PET files, single-frame or enhanced multi-frame.
 
     Raises:
         CaseError: a slice lacks a field of the geometry or differs in it from the others, its pixels or their rescaling
             cannot be read, there are fewer than two slices, or they are not evenly stacked along their normal.
     """
-    slices: list[Dataset] = [pydicom.dcmread(path) for path in series.paths]
+    slices: list[Dataset] = []
+    for path in series.paths:
+        dataset = read_dataset(path)
+        slices += split_frames(dataset) if is_enhanced(dataset) else [dataset]
     _align_geometry(slices)
     _require_pixels(slices)
     volume = _along_normal(_stack(slices))
     for item in slices:
         if "PixelData" in item:  # the volume has them now; pydicom's decoded copy goes, too
             del item.PixelData
-    slices = _in_order(slices, volume)
+    slices = _in_order(slices, volume, series.damaged)
     _rescale(volume.array, slices)
     image = image_from_volume(volume)
     # highdicom starts from the slice at the other end, and along rounded directions comes out a little beside the first
@@ -132,13 +147,13 @@ def _align_geometry(slices: Sequence[Dataset]) -> None:
     """
     first = slices[0]
     for item in slices:
-        if int(item.get("NumberOfFrames") or 1) != 1:
+        if (optional_text(item, "NumberOfFrames") or "1") != "1":
             raise CaseError(f"{item.filename}: is multi-frame, expected one slice a file")
         if text_of(item, "FrameOfReferenceUID") != text_of(first, "FrameOfReferenceUID"):
             raise CaseError(f"{item.filename}: {tag_of('FrameOfReferenceUID')} differs from that of {first.filename}")
-        for keyword, length in (("Rows", 1), ("Columns", 1), ("PixelSpacing", 2), ("ImageOrientationPatient", 6)):
+        for keyword, length, tolerance in _SHARED:
             difference = numbers_of(item, keyword, length) - numbers_of(first, keyword, length)
-            if np.abs(difference).max() > GEOMETRY_TOLERANCE:
+            if np.abs(difference).max() > tolerance:
                 raise CaseError(f"{item.filename}: {tag_of(keyword)} differs from that of {first.filename}")
     if len(slices) < 2:
         raise CaseError(f"{first.filename}: is the only slice of its series, expected several")
@@ -162,9 +177,10 @@ def _require_pixels(slices: Sequence[Dataset]) -> None:
     """Decodes every slice, which pydicom keeps for `_stack`: highdicom's errors do not name the file."""
     for item in slices:
         try:
-            _ = item.pixel_array
-        except MALFORMED as error:
-            raise CaseError(f"{item.filename}: its pixels cannot be read: {error}") from error
+            with damage_as_case_error(item.filename):
+                _ = item.pixel_array
+        except CaseError as error:
+            raise CaseError(f"{item.filename}: its pixels cannot be read: {error.__cause__}") from error
 
 
 def _stack(slices: Sequence[Dataset]) -> highdicom.Volume:
@@ -190,8 +206,13 @@ def _stack(slices: Sequence[Dataset]) -> highdicom.Volume:
         raise CaseError(f"{slices[0].filename}: the slices of its series make no volume: {error}") from error
 
 
-def _in_order(slices: Sequence[Dataset], volume: highdicom.Volume) -> list[Dataset]:
+def _in_order(slices: Sequence[Dataset], volume: highdicom.Volume, damaged: Sequence[str]) -> list[Dataset]:
     """The slices in the volume's order, each within `POSITION_TOLERANCE` of its place as seen from the first.
+
+    Args:
+        slices: in any order.
+        volume: what `_stack` made of them.
+        damaged: what is wrong with files beside them that were left out, for the message.
 
     Raises:
         CaseError: a slice is off its place.
@@ -203,15 +224,26 @@ def _in_order(slices: Sequence[Dataset], volume: highdicom.Volume) -> list[Datas
     positions = np.stack([numbers_of(item, "ImagePositionPatient", 3) for item in slices])
     places = volume.map_reference_to_indices(positions)  # index of slice, row, column
     order = np.argsort(places[:, 0])
+    lost = f"; {count_damaged(damaged)}" if damaged else ""
     for index, number in enumerate(order):
         off = float(np.linalg.norm((places[number] - places[order[0]] - (index, 0, 0)) * volume.spacing))
         if off > POSITION_TOLERANCE:
+            reason = _why_uneven(positions[order], np.array(volume.direction)[:, 0])
             raise CaseError(
                 f"{slices[number].filename}: lies {off:.2f} mm off its place in a stack of {len(slices)} slices "
-                f"{volume.spacing[0]:.4g} mm apart, expected slices evenly stacked along their normal (one may be "
-                "missing or there twice)"
+                f"{volume.spacing[0]:.4g} mm apart, expected slices evenly stacked along their normal ({reason}){lost}"
             )
     return [slices[number] for number in order]
+
+
+def _why_uneven(positions: np.ndarray, normal: np.ndarray) -> str:
+    """Why slices in order do not stack along their normal: tilted, if they are even along another line."""
+    even = np.linspace(positions[0], positions[-1], len(positions))
+    if np.linalg.norm(positions - even, axis=1).max() > POSITION_TOLERANCE:
+        return "one may be missing or there twice"
+    along = positions[-1] - positions[0]
+    degrees = np.degrees(np.arccos(min(1.0, abs(float(along @ normal)) / float(np.linalg.norm(along)))))
+    return f"the gantry was tilted by {degrees:.1f} degrees"
 
 
 def _rescale(stored_zyx: np.ndarray, slices: Sequence[Dataset]) -> None:

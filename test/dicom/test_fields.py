@@ -10,7 +10,9 @@ from lesionclick.dicom.fields import (
     date_and_time,
     moment_of,
     numbers_of,
+    offset_from_utc,
     positive_number,
+    private_text,
     sequence_item,
     tag_of,
     text_of,
@@ -51,8 +53,27 @@ def test_fields_of_a_sequence_are_read(header: Dataset) -> None:
     item = sequence_item(header, "RadiopharmaceuticalInformationSequence")
     assert positive_number(item, "RadionuclideTotalDose", header) == 3.7e8
     assert time_of(item, "RadiopharmaceuticalStartTime", header) == datetime.time(9, 30)
-    expected = datetime.datetime(2020, 3, 1, 9, 30, 0, 250000)
-    assert moment_of(item, "RadiopharmaceuticalStartDateTime", header) == expected
+    moment = moment_of(item, "RadiopharmaceuticalStartDateTime", header)
+    assert moment == datetime.datetime(2020, 3, 1, 7, 30, 0, 250000, datetime.UTC)
+    assert moment.utcoffset() == datetime.timedelta(hours=2)
+
+
+def test_the_file_s_offset_from_utc_is_read(header: Dataset) -> None:
+    assert offset_from_utc(header) is None
+    header.TimezoneOffsetFromUTC = "-0330"
+    assert offset_from_utc(header) == datetime.timezone(-datetime.timedelta(hours=3, minutes=30))
+    header.TimezoneOffsetFromUTC = "CEST"
+    with pytest.raises(CaseError, match=r"TimezoneOffsetFromUTC \(0008,0201\) is 'CEST', expected an offset such as"):
+        offset_from_utc(header)
+
+
+def test_private_fields_are_read_as_text(header: Dataset) -> None:
+    assert private_text(header, 0x7053, "Philips PET Private Group", 0) == ""
+    block = header.private_block(0x7053, "Philips PET Private Group", create=True)
+    block.add_new(0x00, "DS", "0.000551")
+    block.add_new(0x09, "UN", b"1.602563\0")
+    assert private_text(header, 0x7053, "Philips PET Private Group", 0) == "0.000551"
+    assert private_text(header, 0x7053, "Philips PET Private Group", 9) == "1.602563"
 
 
 @pytest.mark.parametrize("value", [None, ""])
