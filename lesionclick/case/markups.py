@@ -92,7 +92,7 @@ def _clicks_of(markup: Mapping[str, Any], where: str, file_name: str, geometry: 
         if point.get("positionStatus", "defined") != "defined":
             continue
         name = f"{where}, point {number} ({short_json(point.get('label'))})"
-        label = next(filter(None, map(_label_of, (point.get("label"), markup.get("name"), file_name))), None)
+        label = _label_of(point.get("label")) or _label_of(markup.get("name")) or _label_of(file_name)
         if label is None:
             raise CaseError(
                 f"{name} says neither tumor nor background, expected one of them as its label or its list's name"

@@ -86,11 +86,27 @@ def _require_replaceable(out: Path, overwrite: bool) -> None:
         raise CaseError(f"{out}: holds {others[0]!r} beside former results, which alone are overwritten")
 
 
-def write_masks(mask_zyx: np.ndarray, geometry: Geometry, formats: Iterable[OutputFormat], folder: Path) -> list[Path]:
-    """Writes a mask as lesions.<ending> in those of the formats that are images, and returns the files."""
-    paths = [folder / f"lesions.{ending}" for ending in formats if not ending.is_dicom]
+def write_masks(
+    name: str, labels_zyx: np.ndarray, geometry: Geometry, formats: Iterable[OutputFormat], folder: Path
+) -> list[Path]:
+    """Writes a mask, or numbers of organs, as <name>.<ending> in those of the formats that are images.
+
+    Args:
+        name: of the files, without their ending.
+        labels_zyx: whole numbers up to 255, of shape geometry.shape_zyx.
+        geometry: taken over exactly.
+        formats: others than of images are passed over.
+        folder: to write to.
+
+    Returns:
+        The files.
+
+    Raises:
+        CaseError: a file cannot be written.
+    """
+    paths = [folder / f"{name}.{ending}" for ending in formats if not ending.is_dicom]
     for path in paths:
-        write_mask(mask_zyx, geometry, path)
+        write_mask(labels_zyx, geometry, path)
     return paths
 
 

@@ -10,6 +10,7 @@ from lesionclick.cli.evaluate import compare_command, evaluate_command
 from lesionclick.cli.model import check_command, pack_command
 from lesionclick.cli.overview import overview_command
 from lesionclick.cli.predict import predict_command
+from lesionclick.cli.segment import segment_command
 from lesionclick.errors import LesionClickError
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("predict")(predict_command)
+app.command("segment")(segment_command)
 app.command("overview")(overview_command)
 app.command("evaluate")(evaluate_command)
 app.command("compare")(compare_command)

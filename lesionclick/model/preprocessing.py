@@ -80,6 +80,11 @@ class Preprocessing:
             logit_resampling=dict(configuration["resampling_fn_probabilities_kwargs"]),
         )
 
+    @property
+    def spacing_zyx(self) -> tuple[float, ...]:
+        """The spacing of the network's grid in the order of the image's axes, mm."""
+        return tuple(self.spacing[self.transpose.index(axis)] for axis in range(3))
+
     def to_network(self, image: np.ndarray, spacing_zyx: Sequence[float]) -> tuple[np.ndarray, NetworkGrid]:
         """Transposes, crops to non-zero, normalizes and resamples.
 

@@ -29,7 +29,7 @@ def test_images_on_one_grid_stay_as_they_are() -> None:
     pet = image_from(np.ones((3, 4, 5), np.float64))
     joined = join("a", ct, pet, PLACES)
     assert np.array_equal(joined.case.ct_zyx, sitk.GetArrayFromImage(ct))
-    assert (joined.case.ct_zyx.dtype, joined.case.pet_zyx.dtype) == (np.float32, np.float32)
+    assert joined.case.ct_zyx.dtype == joined.case.pet_zyx.dtype == np.float32
     assert (joined.ct_coverage, joined.warnings) == (1.0, ())
 
 
@@ -83,7 +83,8 @@ def test_a_mask_goes_to_the_grid_of_the_ct() -> None:
     mask_zyx[10, 3, 4] = 1
     moved = mask_on_grid(mask_zyx, Geometry.of(pet), Geometry.of(ct))
     center = np.array(pet.TransformIndexToPhysicalPoint((4, 3, 10)))
-    assert (moved.dtype, moved.shape) == (np.uint8, (50, 40, 44))
+    assert moved.dtype == np.uint8
+    assert moved.shape == (50, 40, 44)
     found = np.array([ct.TransformIndexToPhysicalPoint(index[::-1].tolist()) for index in np.argwhere(moved)])
     assert len(found) == 3 * 3 * 2
     assert np.abs(found - center).max() <= 1.5

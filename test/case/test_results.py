@@ -73,7 +73,7 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
 
 
 def test_masks_are_written_in_every_image_format(tmp_path: Path) -> None:
-    paths = write_masks(make_lesions(), GEOMETRY, OutputFormat, tmp_path)
+    paths = write_masks("lesions", make_lesions(), GEOMETRY, OutputFormat, tmp_path)
     assert [path.name for path in paths] == ["lesions.nii.gz", "lesions.mha", "lesions.nrrd"]
     for path in paths:
         image = sitk.ReadImage(str(path))

@@ -1,0 +1,210 @@
+"""The command `lesionclick segment`: any PET/CT study in; masks, DICOM objects and a table of lesions out."""
+
+import logging
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lesionclick import log
+from lesionclick.case.results import OutputFormat
+from lesionclick.cli.options import (
+    BackendOption,
+    ComponentFloorOption,
+    DeviceOption,
+    FieldOfViewOption,
+    LesionFreeGateOption,
+    MirroringOption,
+    ModelOption,
+    NetworksOption,
+    ObeyClicksOption,
+    PrecisionOption,
+)
+from lesionclick.cli.suv_options import (
+    DecayCorrectionOption,
+    DoseOption,
+    HalfLifeOption,
+    HeightOption,
+    InjectionTimeOption,
+    ScanTimeOption,
+    SexOption,
+    UnitsOption,
+    WeightOption,
+    suv_overrides,
+)
+from lesionclick.inference.backend import Backend, Precision
+from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings, PostProcessing
+
+logger = logging.getLogger(__name__)
+
+BUNDLED_MODEL = Path(__file__).resolve().parents[2] / "resources" / "model"
+
+
+class Grid(StrEnum):
+    """Whose voxels a mask has."""
+
+    pet = "pet"
+    ct = "ct"
+
+
+def segment_command(
+    study: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="INPUT",
+            help="Folder or zip of one study: DICOM, Grand Challenge's layout, nnU-Net's _0000 and _0001, a study of "
+            "the autoPET release, or a CT and a PET that their names tell apart.",
+        ),
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the results; must be new or empty.")],
+    ct: Annotated[Path | None, typer.Option(help="In place of INPUT: file of the CT (HU). Needs --pet.")] = None,
+    pet: Annotated[Path | None, typer.Option(help="In place of INPUT: file of the PET (SUV). Needs --ct.")] = None,
+    clicks: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="File of clicks: the challenge's JSON (voxels of the PET) or 3D Slicer's .mrk.json (mm); may be given "
+            "several times. Without it, those that lie beside the images."
+        ),
+    ] = None,
+    no_clicks: Annotated[bool, typer.Option("--no-clicks", help="Go by no clicks at all.")] = False,
+    ct_series: Annotated[
+        str | None, typer.Option(help="UID or number of the DICOM series to take as CT, where several can be meant.")
+    ] = None,
+    pet_series: Annotated[str | None, typer.Option(help="Likewise as PET.")] = None,
+    grid: Annotated[Grid, typer.Option(help="Whose voxels the mask has, where CT and PET differ.")] = Grid.pet,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Formats of the mask, with commas between: {', '.join(OutputFormat)}. Without it nii.gz, and "
+            "dicom-seg where the study is DICOM."
+        ),
+    ] = None,
+    organs: Annotated[
+        bool,
+        typer.Option(
+            "--organs",
+            help="Also find organs (organs.*), and say of each lesion which it is in; by models that know them.",
+        ),
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace former results in the folder.")] = False,
+    model: ModelOption = BUNDLED_MODEL,
+    device: DeviceOption = "auto",
+    backend: BackendOption = Backend.auto,
+    precision: PrecisionOption = Precision.auto,
+    field_of_view: FieldOfViewOption = DEFAULT_SETTINGS.field_of_view,
+    mirroring: MirroringOption = DEFAULT_SETTINGS.mirroring,
+    networks: NetworksOption = DEFAULT_SETTINGS.networks,
+    lesion_free_gate: LesionFreeGateOption = 0.0,
+    component_floor: ComponentFloorOption = 0.0,
+    obey_clicks: ObeyClicksOption = False,
+    weight: WeightOption = None,
+    dose: DoseOption = None,
+    injection_time: InjectionTimeOption = None,
+    scan_time: ScanTimeOption = None,
+    half_life: HalfLifeOption = None,
+    decay_correction: DecayCorrectionOption = None,
+    units: UnitsOption = None,
+    height: HeightOption = None,
+    sex: SexOption = None,
+) -> None:
+    """Segments the lesions of a PET/CT study and measures them.
+
+    The folder of results holds the mask (lesions.*), the table of lesions (lesions.csv, lesions.json) and how they were
+    made (report.json). It appears when all is done.
+    """
+    if (ct is None) != (pet is None) or (study is None) == (ct is None):
+        raise typer.BadParameter("expected INPUT, or both --ct and --pet")
+    if clicks and no_clicks:
+        raise typer.BadParameter("expected one of --clicks and --no-clicks")
+    asked = None if formats is None else parse_formats(formats)
+
+    import dataclasses
+    import datetime
+
+    from lesionclick.case.joining import mask_on_grid
+    from lesionclick.case.results import results_folder, write_masks, write_record
+    from lesionclick.checks.plausibility import run_checks
+    from lesionclick.dicom.study import StudyChoices, open_files, open_study
+    from lesionclick.report import lesion_files
+    from lesionclick.report.measurements import measure_lesions
+    from lesionclick.report.summary import summarize
+
+    given = suv_overrides(weight, dose, injection_time, scan_time, half_life, decay_correction, units, height, sex)
+    choices = StudyChoices(ct_series, pet_series, given, tuple(clicks or ()), not no_clicks, grid == Grid.ct)
+    with results_folder(out, overwrite) as folder:
+        with log.stage("reading the study"):
+            opened = open_study(study, choices) if study else open_files(Path(ct or ""), Path(pet or ""), choices)
+        logger.info("found: %s", opened.found)
+        case = opened.case
+        logger.info("case: %s, %s voxels, %d clicks", case.name, case.geometry.size, len(case.clicks))
+        wanted = opened.formats(asked)
+        with log.stage("checking the model"):
+            from lesionclick.inference.ensemble import Ensemble  # torch takes seconds to load
+            from lesionclick.model.check import fingerprint
+            from lesionclick.session.session import Session
+
+            ensemble = Ensemble.load(model, device, backend=backend, precision=precision, keep_networks=False)
+            model_sum = fingerprint(ensemble.model)
+        logger.info("model: %s, %d networks, on %s", model, len(ensemble.model.folds), ensemble.engine)
+        if ensemble.model.description:
+            logger.warning("model: %s", ensemble.model.description)
+        post_processing = PostProcessing(lesion_free_gate, component_floor, obey_clicks)
+        settings = InferenceSettings(field_of_view, mirroring, networks, post_processing)
+        session = Session(ensemble, case, settings, tile_cache_bytes=0)
+        organs_zyx = session.predict_organs() if organs else None
+        mask_zyx = session.predict().mask
+        with log.stage("measuring"):
+            table = measure_lesions(mask_zyx, case.pet_zyx, case.geometry, organs_zyx)
+            spacing_zyx = ensemble.model.preprocessing.spacing_zyx
+            wants_clicks = ensemble.takes_clicks and not no_clicks
+            warnings = run_checks(case, mask_zyx, spacing_zyx, model_takes_clicks=wants_clicks)
+        sentences = [*opened.warnings, *(warning.sentence for warning in warnings)]
+        for sentence in sentences:
+            logger.warning(sentence)
+        with log.stage("writing"):
+            target = opened.ct_geometry if grid == Grid.ct else case.geometry
+            for name, labels_zyx in (("lesions", mask_zyx), ("organs", organs_zyx)):
+                if labels_zyx is not None:
+                    write_masks(name, mask_on_grid(labels_zyx, case.geometry, target), target, wanted, folder)
+            lesion_files.write_csv(table, folder / "lesions.csv")
+            lesion_files.write_json(table, folder / "lesions.json")
+            created = datetime.datetime.now()
+            if opened.pet is not None:
+                from lesionclick.dicom.result import LesionResult, ModelIdentity
+                from lesionclick.dicom.write_objects import write_objects
+
+                identity = ModelIdentity(model.resolve().name, model_sum, ensemble.model.description)
+                places = {lesion.number: lesion.organ for lesion in table.lesions if lesion.organ}
+                result = LesionResult(opened.pet, table.numbers_zyx, identity, created, bool(case.clicks), places)
+                write_objects(result, table.lesions, wanted, folder)
+            record = {
+                "created": created.isoformat(timespec="seconds"),
+                "input": str(study or f"{ct}, {pet}"),
+                "found": opened.found,
+                "case": case.name,
+                "grid": grid,
+                "clicks": [dataclasses.asdict(click) for click in case.clicks],
+                "model": {"path": str(model), "sha256": model_sum, "description": ensemble.model.description},
+                "engine": str(ensemble.engine),
+                "suv": opened.suv,
+                "settings": dataclasses.asdict(settings),
+                "warnings": sentences,
+            }
+            write_record(record, folder)
+    typer.echo(summarize(table))
+    typer.echo(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+
+
+def parse_formats(text: str) -> tuple[OutputFormat, ...]:
+    """Formats from a list such as "nii.gz,dicom-seg", none twice.
+
+    Raises:
+        typer.BadParameter: the text is no such list.
+    """
+    names = [name.strip().lower().removeprefix(".") for name in text.split(",")]
+    unknown = [name for name in names if name not in set(OutputFormat)]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]!r} is not one of {', '.join(OutputFormat)}", param_hint="--formats")
+    return tuple(OutputFormat(name) for name in dict.fromkeys(names))
