@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from conftest import body, click_file, image_from
+from conftest import ROOT, body, click_file, image_from
 
 from lesionclick.case.case import Case
 from lesionclick.cli.main import main
@@ -193,3 +194,12 @@ def test_other_studies_are_read_without_the_dicom_extra(case_folder: Path) -> No
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "case\n"
     assert "DICOM is not looked for without the package pydicom: pip install 'lesionclick[dicom]'" in done.stderr
+
+
+def test_the_image_is_not_made_larger_by_dicom() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = (ROOT / "requirements.txt").read_text().lower()
+    for requirement in project["optional-dependencies"]["dicom"]:
+        assert f"\n{requirement.partition('==')[0].lower()}==" not in pinned
+    assert "requirements.txt" in (ROOT / "Dockerfile").read_text()
+    assert "\n.ci/install dicom\n" in (ROOT / "run.sh").read_text()
