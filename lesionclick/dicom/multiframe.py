@@ -80,6 +80,7 @@ def frame_headers(header: Dataset) -> list[Dataset]:
             frame._dict = dict(common._dict)
             _merge(frame, group)
             frame.filename = f"{name} (frame {index + 1})"
+            frame.ReferencedFrameNumber = index + 1  # for what refers to the frame
             _speak_as_single_frame(frame)
             frames.append(frame)
     return frames
@@ -93,8 +94,10 @@ def split_frames(dataset: Dataset) -> list[Dataset]:
     """
     frames = frame_headers(dataset)
     with damage_as_case_error(file_of(dataset)):
-        stored = np.atleast_3d(dataset.pixel_array)
-        stored = stored if stored.shape[0] == len(frames) else stored.reshape(len(frames), *stored.shape[-2:])
+        stored = dataset.pixel_array
+        stored = stored[None] if stored.ndim == 2 else stored
+    if len(stored) != len(frames):
+        raise CaseError(f"{file_of(dataset)}: holds {len(stored)} frames and describes {len(frames)}")
     for frame, pixels in zip(frames, stored, strict=True):
         frame.file_meta = FileMetaDataset()
         frame.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from lesionclick.case.images import resample_label
 from lesionclick.dicom.fields import MALFORMED, sequence_item, tag_of
-from lesionclick.dicom.volume import SeriesVolume, image_from_volume, require_frame_of_reference
+from lesionclick.dicom.volume import SeriesVolume, image_from_volume, require_frame_of_reference, require_pixels
 from lesionclick.errors import CaseError
 
 
@@ -141,6 +141,7 @@ def _complete_slice_spacing(header: Dataset, volumes: Sequence[SeriesVolume]) ->
 
 def _read_segments(header: Dataset, numbers: Sequence[int]) -> sitk.Image:
     """The union of segments on their own grid, uint8; fractional ones count from one half on."""
+    require_pixels(header)
     try:
         segmentation = highdicom.seg.Segmentation.from_dataset(header, copy=False)
         volume = segmentation.get_volume(segment_numbers=numbers)

@@ -15,6 +15,7 @@ import highdicom
 import numpy as np
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
 
 from lesionclick.case.images import AIR
 from lesionclick.dicom.fields import MALFORMED, numbers_of, optional_text, tag_of, text_of
@@ -86,7 +87,8 @@ def read_volume(series: Series) -> SeriesVolume:
         dataset = read_dataset(path)
         slices += split_frames(dataset) if is_enhanced(dataset) else [dataset]
     _align_geometry(slices)
-    _require_pixels(slices)
+    for item in slices:
+        require_pixels(item)
     volume = _along_normal(_stack(slices))
     for item in slices:
         if "PixelData" in item:  # the volume has them now; pydicom's decoded copy goes, too
@@ -173,14 +175,17 @@ def _perpendicular_directions(item: Dataset) -> list[float]:
     return [*along_row.tolist(), *(along_column / np.linalg.norm(along_column)).tolist()]
 
 
-def _require_pixels(slices: Sequence[Dataset]) -> None:
-    """Decodes every slice, which pydicom keeps for `_stack`: highdicom's errors do not name the file."""
-    for item in slices:
-        try:
-            with damage_as_case_error(item.filename):
-                _ = item.pixel_array
-        except CaseError as error:
-            raise CaseError(f"{item.filename}: its pixels cannot be read: {error.__cause__}") from error
+def require_pixels(item: Dataset) -> None:
+    """Decodes a file's pixels, which pydicom keeps for who needs them: highdicom's errors do not name the file.
+
+    Raises:
+        CaseError: they are missing or damaged, or compressed in a way that no decoder at hand knows.
+    """
+    try:
+        with damage_as_case_error(item.filename):
+            _ = item.pixel_array
+    except CaseError as error:
+        raise CaseError(f"{item.filename}: its pixels cannot be read: {error.__cause__}") from error
 
 
 def _stack(slices: Sequence[Dataset]) -> highdicom.Volume:
@@ -192,7 +197,11 @@ def _stack(slices: Sequence[Dataset]) -> highdicom.Volume:
             raise CaseError(
                 f"{item.filename}: {tag_of('ImagePositionPatient')} is also that of {other}, expected one slice a place"
             )
+    classes = [item.SOPClassUID for item in slices]
     try:
+        for item in slices:  # frames are slices now, and highdicom goes by the class
+            if is_enhanced(item):
+                item.SOPClassUID = CTImageStorage
         return highdicom.get_volume_from_series(
             slices,
             dtype=np.float32,
@@ -204,6 +213,9 @@ def _stack(slices: Sequence[Dataset]) -> highdicom.Volume:
         )
     except MALFORMED as error:
         raise CaseError(f"{slices[0].filename}: the slices of its series make no volume: {error}") from error
+    finally:
+        for item, kind in zip(slices, classes, strict=True):
+            item.SOPClassUID = kind
 
 
 def _in_order(slices: Sequence[Dataset], volume: highdicom.Volume, damaged: Sequence[str]) -> list[Dataset]:

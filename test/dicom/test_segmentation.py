@@ -16,6 +16,8 @@ from helpers_dicom import (
     PET_SPACING,
     SyntheticStudy,
 )
+from pydicom.encaps import encapsulate
+from pydicom.uid import MPEG2MPML
 
 from lesionclick.dicom.segmentation import choose_segments, read_segments
 from lesionclick.dicom.series import choose_series, find_series
@@ -182,3 +184,19 @@ def test_a_segmentation_has_to_belong_to_the_study(
     stored.save_as(path)
     with pytest.raises(CaseError, match=r"seg\.dcm: FrameOfReferenceUID \(0020,0052\) is 1\.2\.3, not the PET's"):
         read_segments({path: [1]}, *volumes)
+
+
+def test_a_segmentation_that_cannot_be_decoded_says_so(tmp_path: Path) -> None:
+    study = SyntheticStudy()
+    folder, mask = study.write(tmp_path / "study"), np.zeros(PET_SHAPE, dtype=np.uint8)
+    mask[1, 2, 3] = 1
+    study.write_segmentation(folder / "seg.dcm", {"Lesion": mask}, study.pet)
+    header = pydicom.dcmread(folder / "seg.dcm")
+    header.file_meta.TransferSyntaxUID = MPEG2MPML
+    header.PixelData = encapsulate([bytes(100)])
+    header["PixelData"].VR = "OB"
+    header.save_as(folder / "seg.dcm")
+    found = find_series(folder)
+    pet, ct = read_suv(choose_series(folder, found, "PT")), read_ct(choose_series(folder, found, "CT"))
+    with pytest.raises(CaseError, match=r"seg\.dcm: its pixels cannot be read: .*MPEG2"):
+        read_segments({folder / "seg.dcm": [1]}, pet, ct)
