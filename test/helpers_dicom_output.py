@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import highdicom
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from helpers_dicom import SyntheticStudy
+from pydicom.uid import generate_uid
 
 from lesionclick.case.lesions import label_lesions
 from lesionclick.dicom.result import LesionResult, ModelIdentity
@@ -34,6 +37,17 @@ def make_mask(shape: tuple[int, ...]) -> np.ndarray:
     mask[4, 0, 7] = 1
     mask[-1, -1, :3] = 1
     return mask
+
+
+def write_as_one_object(study: SyntheticStudy, path: Path) -> Path:
+    """Writes a study's PET as one multi-frame object, its frames against the order of slices."""
+    for item in study.pet:
+        item.ImageType = ["ORIGINAL", "PRIMARY"]
+    uids = generate_uid(), generate_uid()
+    enhanced = highdicom.legacy.LegacyConvertedEnhancedPETImage(study.pet[::-1], uids[0], 5, uids[1], 1)
+    path.parent.mkdir(parents=True)
+    enhanced.save_as(path, enforce_file_format=True)
+    return path
 
 
 def make_result(

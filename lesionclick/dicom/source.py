@@ -1,12 +1,13 @@
 """Source of a DICOM object: what the images that it was made from say of patient and study, and references to them."""
 
 import contextlib
-import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
+from pydicom.uid import PositronEmissionTomographyImageStorage
 
 from lesionclick.dicom.fields import MALFORMED, text_of
 from lesionclick.errors import CaseError
@@ -31,13 +32,26 @@ def naming_source(source: Dataset) -> Iterator[None]:
 
 def complete_study(item: Dataset) -> Dataset:
     """A copy with all fields of patient and study, empty where they are missing, and with a sex that DICOM knows."""
-    source = copy.copy(item)
+    source = _copy(item)
     for keyword in _STUDY_FIELDS:
         if source.get(keyword) is None:
-            setattr(source, keyword, "")
+            _replace(source, keyword, "")
     if source.PatientSex not in ("F", "M", "O", ""):
-        source.PatientSex = ""
+        _replace(source, "PatientSex", "")
     return source
+
+
+def _copy(item: Dataset) -> Dataset:
+    """A copy whose fields may be replaced; `copy.copy` makes one that shares them."""
+    fields = Dataset()
+    fields.update(item)
+    fields.filename = item.filename
+    return fields
+
+
+def _replace(item: Dataset, keyword: str, value: str) -> None:
+    """Sets a field of a copy alone: an assignment would change the element that the original also has."""
+    item.add_new(keyword, dictionary_VR(keyword), value)
 
 
 def study_fields(source: Dataset) -> dict[str, Any]:
@@ -72,3 +86,39 @@ def references_to(sources: Sequence[Dataset]) -> list[Dataset]:
 def one_a_file(sources: Sequence[Dataset]) -> list[Dataset]:
     """The first of those images that are frames of the same object, and all others."""
     return list({source.SOPInstanceUID: source for source in reversed(sources)}.values())[::-1]
+
+
+def single_frames(sources: Sequence[Dataset]) -> list[Dataset]:
+    """Images for highdicom, which takes frames of a multi-frame object for none: each as an image of its own.
+
+    `refer_to_frames` puts right what then refers to them.
+    """
+    if "ReferencedFrameNumber" not in sources[0]:
+        return list(sources)
+    images = []
+    for index, source in enumerate(sources):
+        image = _copy(source)
+        _replace(image, "SOPClassUID", PositronEmissionTomographyImageStorage)
+        _replace(image, "SOPInstanceUID", _stand_in(index))
+        images.append(image)
+    return images
+
+
+def refer_to_frames(segmentation: Dataset, sources: Sequence[Dataset]) -> None:
+    """Lets a segmentation that was made with `single_frames` refer to the frames and their object."""
+    if "ReferencedFrameNumber" not in sources[0]:
+        return
+    references = {_stand_in(index): reference for index, reference in enumerate(references_to(sources))}
+    for frame in segmentation.PerFrameFunctionalGroupsSequence:
+        for derivation in frame.get("DerivationImageSequence", []):
+            for image in derivation.SourceImageSequence:
+                # frames of several segments share an item, which is then right already
+                image.update(references.get(image.ReferencedSOPInstanceUID, {}))
+    instances = references_to(one_a_file(sources))
+    for instance in instances:
+        del instance.ReferencedFrameNumber
+    segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence = instances
+
+
+def _stand_in(index: int) -> str:
+    return f"2.25.{index + 1}"

@@ -4,7 +4,7 @@ import highdicom
 import numpy as np
 
 from lesionclick.dicom.result import CATEGORY, LESION, LesionResult, set_moment
-from lesionclick.dicom.source import naming_source
+from lesionclick.dicom.source import naming_source, refer_to_frames, single_frames
 
 
 def make_segmentation(result: LesionResult, united: bool = False) -> highdicom.seg.Segmentation:
@@ -21,7 +21,7 @@ def make_segmentation(result: LesionResult, united: bool = False) -> highdicom.s
     numbers = [0] if united else list(range(1, result.count + 1))
     with naming_source(result.sources[0]):
         segmentation = highdicom.seg.Segmentation(
-            source_images=result.sources,
+            source_images=single_frames(result.sources),
             pixel_array=(result.lesions_zyx > 0).astype(np.uint8) if united else result.lesions_zyx.astype(np.uint16),
             segmentation_type="BINARY",
             segment_descriptions=[_describe(result, number) for number in numbers],
@@ -32,6 +32,7 @@ def make_segmentation(result: LesionResult, united: bool = False) -> highdicom.s
             content_time=result.created.time(),
             **result.series_fields("SEG", united),
         )
+        refer_to_frames(segmentation, result.sources)
     set_moment(segmentation, result)
     organization = result.object_uid("SEG", united, "dimensions")  # highdicom draws one at random
     segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization

@@ -21,6 +21,7 @@ from helpers_dicom_output import (
     make_result,
     needs_dciodvfy,
     validation_errors,
+    write_as_one_object,
 )
 from pydicom.dataset import Dataset
 
@@ -145,6 +146,14 @@ def test_dcmqi_reads_the_measurements(pet: SeriesVolume, tmp_path: Path) -> None
     assert found["118565006", None] == 1.5
     assert found["126401", "56851009"] == 12.25
     assert groups[0]["FindingSite"]["CodeValue"] == "10200004"
+
+
+def test_one_object_of_frames_is_evidence_once(tmp_path: Path) -> None:
+    pet = read_pet(write_as_one_object(SyntheticStudy(), tmp_path / "study" / "pet.dcm").parent)
+    _, sr = write_both(make_result(pet), tmp_path)
+    evidence = highdicom.sr.srread(sr).get_evidence()
+    assert [item[2] for item in evidence].count(pet.slices[0].SOPInstanceUID) == 1
+    assert len(evidence) == 2
 
 
 def test_report_without_lesions_has_the_totals(pet: SeriesVolume, tmp_path: Path) -> None:

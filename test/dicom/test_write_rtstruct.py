@@ -16,6 +16,7 @@ from helpers_dicom_output import (
     make_result,
     needs_dciodvfy,
     validation_errors,
+    write_as_one_object,
 )
 from matplotlib.path import Path as Polygon
 from skimage.draw import polygon2mask
@@ -56,7 +57,7 @@ FILLS: Mapping[str, object] = {"even-odd": fill_even_odd, "nonzero": fill_nonzer
 
 def read_regions(path: Path, pet: SeriesVolume) -> np.ndarray:
     """ROI numbers of an RTSTRUCT's filled contours on the PET's grid, each in the slice of the image it refers to."""
-    slices = {item.SOPInstanceUID: index for index, item in enumerate(pet.slices)}
+    slices = {(item.SOPInstanceUID, item.get("ReferencedFrameNumber")): index for index, item in enumerate(pet.slices)}
     filled = np.zeros(pet.image.GetSize()[::-1], dtype=np.int64)
     for region in pydicom.dcmread(path).ROIContourSequence:
         for contour in region.get("ContourSequence", []):
@@ -65,7 +66,8 @@ def read_regions(path: Path, pet: SeriesVolume) -> np.ndarray:
             assert len(points) == contour.NumberOfContourPoints
             indices = [pet.image.TransformPhysicalPointToContinuousIndex(point.tolist()) for point in points]
             index_xyz = np.array(indices)
-            plane = slices[contour.ContourImageSequence[0].ReferencedSOPInstanceUID]
+            image = contour.ContourImageSequence[0]
+            plane = slices[image.ReferencedSOPInstanceUID, image.get("ReferencedFrameNumber")]
             assert np.allclose(index_xyz[:, 2], plane, atol=0.01)
             inside = fill_even_odd(index_xyz[:, 1::-1], filled.shape[1:])
             filled[plane][inside] = region.ReferencedROINumber
@@ -113,6 +115,14 @@ def test_contours_of_slices_in_any_direction(study: SyntheticStudy, tmp_path: Pa
         item.ImageOrientationPatient = [1, 0, 0, *down.round(6)]
         item.ImagePositionPatient = [*(np.array([-14, -9, 100]) + 5 * index * normal).round(6)]
     pet = read_pet(study.write(tmp_path / "study"))
+    result = make_result(pet)
+    path = tmp_path / "rt.dcm"
+    write_object(make_rtstruct(result), path)
+    assert np.array_equal(read_regions(path, pet), result.lesions_zyx)
+
+
+def test_contours_on_frames_of_one_object(study: SyntheticStudy, tmp_path: Path) -> None:
+    pet = read_pet(write_as_one_object(study, tmp_path / "study" / "pet.dcm").parent)
     result = make_result(pet)
     path = tmp_path / "rt.dcm"
     write_object(make_rtstruct(result), path)

@@ -10,7 +10,7 @@ pytest.importorskip("highdicom")
 
 import highdicom
 import pydicom
-from helpers_dicom import PET_SHAPE, SyntheticStudy
+from helpers_dicom import PET_ORIGIN, PET_SHAPE, PET_SPACING, SyntheticStudy
 from helpers_dicom_output import (
     CREATED,
     PHANTOM_MODEL,
@@ -20,7 +20,9 @@ from helpers_dicom_output import (
     needs_dciodvfy,
     read_with_dcmqi,
     validation_errors,
+    write_as_one_object,
 )
+from pydicom.uid import PositronEmissionTomographyImageStorage
 
 from lesionclick.case.organs import ORGANS
 from lesionclick.dicom.result import ORGAN_CODES, write_object
@@ -83,6 +85,37 @@ def test_slices_in_any_direction(study: SyntheticStudy, tmp_path: Path, oblique:
     write_object(make_segmentation(result), path)
     assert np.array_equal(read_segments({path: [1, 2, 3]}, pet, pet), make_mask(PET_SHAPE))
     assert np.array_equal(read_with_dcmqi(path, tmp_path / "dcmqi", pet), result.lesions_zyx)
+
+
+def test_frames_of_one_object_are_referred_to_by_number(study: SyntheticStudy, tmp_path: Path) -> None:
+    pet = read_pet(write_as_one_object(study, tmp_path / "study" / "pet.dcm").parent)
+    result = make_result(pet)
+    path = tmp_path / "seg.dcm"
+    write_object(make_segmentation(result), path)
+    assert np.array_equal(read_with_dcmqi(path, tmp_path / "dcmqi", pet), result.lesions_zyx)
+    written = pydicom.dcmread(path)
+    (instance,) = written.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    source = pet.slices[0]
+    for frame in written.PerFrameFunctionalGroupsSequence:
+        image = frame.DerivationImageSequence[0].SourceImageSequence[0]
+        for reference in (instance, image):
+            assert reference.ReferencedSOPInstanceUID == source.SOPInstanceUID
+            assert reference.ReferencedSOPClassUID == source.SOPClassUID != PositronEmissionTomographyImageStorage
+        z = float(frame.PlanePositionSequence[0].ImagePositionPatient[2])
+        assert image.ReferencedFrameNumber == PET_SHAPE[0] - round((z - PET_ORIGIN[2]) / PET_SPACING[2])
+
+
+@pytest.mark.parametrize("multi_frame", [False, True])
+def test_source_stays_as_it_is(study: SyntheticStudy, tmp_path: Path, multi_frame: bool) -> None:
+    for item in study.pet:
+        item.PatientSex, item.StudyID = "M", None
+    folder = tmp_path / "study"
+    pet = read_pet(write_as_one_object(study, folder / "pet.dcm").parent if multi_frame else study.write(folder))
+    for item in pet.slices:
+        item.PatientSex = "unknown"
+    before = [item.to_json() for item in pet.slices]
+    make_segmentation(make_result(pet))
+    assert [item.to_json() for item in pet.slices] == before
 
 
 def test_object_says_what_it_is_and_what_made_it(pet: SeriesVolume) -> None:
