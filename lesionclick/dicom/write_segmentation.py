@@ -57,5 +57,5 @@ def _describe(result: LesionResult, number: int) -> highdicom.seg.SegmentDescrip
         anatomic_regions=[organ] if organ else None,
     )
     if result.model.description:
-        description.SegmentDescription = f"Model: {result.model.description}"
+        description.SegmentDescription = f"Model: {result.model.description}"[:1024]
     return description

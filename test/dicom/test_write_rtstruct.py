@@ -157,6 +157,14 @@ def test_structure_set_without_lesions(pet: SeriesVolume, tmp_path: Path) -> Non
     assert not read_regions(path, pet).any()
 
 
+def test_name_of_the_patient_keeps_its_characters(study: SyntheticStudy, tmp_path: Path) -> None:
+    for item in study.pet:
+        item.SpecificCharacterSet, item.PatientName = "ISO_IR 100", "Müller^Jörg"
+    path = tmp_path / "rt.dcm"
+    write_object(make_rtstruct(make_result(read_pet(study.write(tmp_path / "study")))), path)
+    assert str(pydicom.dcmread(path).PatientName) == "Müller^Jörg"
+
+
 def test_same_lesions_give_the_same_structure_set(pet: SeriesVolume, tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("first.dcm", "second.dcm")]
     for path in paths:
