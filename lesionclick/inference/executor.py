@@ -47,8 +47,10 @@ class Executor:
         self._device_lock = threading.Lock()
 
     def _read_network(self, index: int) -> Network:
-        organs = index == ORGAN_NETWORK
-        network = self.model.load(self.model.organ_fold if organs else self.model.folds[index], organs=organs)
+        if index == ORGAN_NETWORK:
+            network = self.model.load(self.model.organ_fold, organs=True)
+        else:
+            network = self.model.load(self.model.folds[index])
         return self.engine.prepare(network, self.model.channels, self.model.patch)
 
     def compute(self, network: Network, batch: torch.Tensor) -> torch.Tensor:
