@@ -1,0 +1,1 @@
+"""Checks: whether a case is a plausible PET/CT; warnings with figures, and nothing is refused."""
