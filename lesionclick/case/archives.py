@@ -21,7 +21,8 @@ MAX_BYTES = 16 << 30
 def unpacked(path: Path) -> Iterator[Path]:
     """The folder itself, or a temporary folder with what a zip holds, which has the zip's name and ends with the block.
 
-    Members are plain files there, links too; a zip within the zip stays packed.
+    Members are plain files there, links too; a zip within the zip stays packed. The text of a CaseError that the block
+    raises names the zip in place of that folder.
 
     Raises:
         CaseError: there is neither a folder nor a zip, the zip is damaged, encrypted or too large, or a name in it
@@ -35,13 +36,16 @@ def unpacked(path: Path) -> Iterator[Path]:
     if not zipfile.is_zipfile(path):
         raise CaseError(f"{path}: is neither a folder nor a zip, expected the study's folder (or give --ct and --pet)")
     with tempfile.TemporaryDirectory(prefix="lesionclick-") as temporary:
-        folder = Path(temporary) / path.name  # so that messages about a file in it name the zip
+        folder = Path(temporary) / path.name
         try:
             folder.mkdir()
             _unpack(path, folder)
         except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
             raise CaseError(f"{path}: the zip cannot be unpacked: {describe_error(error)}") from error
-        yield folder
+        try:
+            yield folder
+        except CaseError as error:
+            raise CaseError(str(error).replace(str(folder), str(path))) from error
 
 
 def _unpack(path: Path, folder: Path) -> None:

@@ -114,7 +114,8 @@ def segment_command(
     The folder of results holds the mask (lesions.*), the table of lesions (lesions.csv, lesions.json) and how they were
     made (report.json). It appears when all is done.
     """
-    if (ct is None) != (pet is None) or (study is None) == (ct is None):
+    files = [path for path in (ct, pet) if path is not None]
+    if len(files) == 1 or (study is None) == (not files):
         raise typer.BadParameter("expected INPUT, or both --ct and --pet")
     if clicks and no_clicks:
         raise typer.BadParameter("expected one of --clicks and --no-clicks")
@@ -135,7 +136,7 @@ def segment_command(
     choices = StudyChoices(ct_series, pet_series, given, tuple(clicks or ()), not no_clicks, grid == Grid.ct)
     with results_folder(out, overwrite) as folder:
         with log.stage("reading the study"):
-            opened = open_study(study, choices) if study else open_files(Path(ct or ""), Path(pet or ""), choices)
+            opened = open_study(study, choices) if study is not None else open_files(files[0], files[1], choices)
         logger.info("found: %s", opened.found)
         case = opened.case
         logger.info("case: %s, %s voxels, %d clicks", case.name, case.geometry.size, len(case.clicks))
@@ -152,17 +153,20 @@ def segment_command(
             logger.warning("model: %s", ensemble.model.description)
         post_processing = PostProcessing(lesion_free_gate, component_floor, obey_clicks)
         settings = InferenceSettings(field_of_view, mirroring, networks, post_processing)
+        wants_clicks = ensemble.takes_clicks and not no_clicks
+        spacing_zyx = ensemble.model.preprocessing.spacing_zyx
+        doubts = run_checks(case, None, spacing_zyx, model_takes_clicks=wants_clicks)
+        for sentence in (*opened.warnings, *(doubt.sentence for doubt in doubts)):
+            logger.warning(sentence)
         session = Session(ensemble, case, settings, tile_cache_bytes=0)
         organs_zyx = session.predict_organs() if organs else None
         mask_zyx = session.predict().mask
         with log.stage("measuring"):
             table = measure_lesions(mask_zyx, case.pet_zyx, case.geometry, organs_zyx)
-            spacing_zyx = ensemble.model.preprocessing.spacing_zyx
-            wants_clicks = ensemble.takes_clicks and not no_clicks
             warnings = run_checks(case, mask_zyx, spacing_zyx, model_takes_clicks=wants_clicks)
-        sentences = [*opened.warnings, *(warning.sentence for warning in warnings)]
-        for sentence in sentences:
-            logger.warning(sentence)
+        for warning in warnings:
+            if warning not in doubts:
+                logger.warning(warning.sentence)
         with log.stage("writing"):
             target = opened.ct_geometry if grid == Grid.ct else case.geometry
             for name, labels_zyx in (("lesions", mask_zyx), ("organs", organs_zyx)):
@@ -181,7 +185,7 @@ def segment_command(
                 write_objects(result, table.lesions, wanted, folder)
             record = {
                 "created": created.isoformat(timespec="seconds"),
-                "input": str(study or f"{ct}, {pet}"),
+                "input": [str(path) for path in (study, ct, pet) if path is not None],
                 "found": opened.found,
                 "case": case.name,
                 "grid": grid,
@@ -190,7 +194,8 @@ def segment_command(
                 "engine": str(ensemble.engine),
                 "suv": opened.suv,
                 "settings": dataclasses.asdict(settings),
-                "warnings": sentences,
+                "notes": list(opened.warnings),
+                "warnings": [warning.to_json() for warning in warnings],
             }
             write_record(record, folder)
     typer.echo(summarize(table))

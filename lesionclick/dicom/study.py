@@ -111,9 +111,12 @@ def _open_pair(pair: ImagePair, choices: StudyChoices, base: Path | None = None)
         if choice is not None:
             raise CaseError(f"{pair.pet}: is no DICOM, expected that no {name} are given for it")
     joined = read_pair(pair)
-    study = Study(joined.case, joined.ct_geometry, pair.describe(base), joined.warnings)
-    clicks = choices.clicks or (() if pair.clicks is None else (pair.clicks,))
-    return _with_clicks(study, clicks if choices.takes_clicks else ())
+    warnings = joined.warnings
+    beside = () if pair.clicks is None or choices.clicks else (pair.clicks,)
+    if beside and choices.takes_clicks and not is_same_grid(joined.ct_geometry, joined.case.geometry):
+        warnings += (f"{pair.clicks}: its clicks are taken for voxels of the PET, whose grid is not that of the CT",)
+    study = Study(joined.case, joined.ct_geometry, pair.describe(base), warnings)
+    return _with_clicks(study, (choices.clicks or beside) if choices.takes_clicks else ())
 
 
 def _open_dicom(folder: Path, choices: StudyChoices) -> Study:
@@ -153,10 +156,6 @@ def _with_clicks(study: Study, paths: Sequence[Path]) -> Study:
     """The study with the clicks of these files."""
     if not paths:
         return study
-    geometry = study.case.geometry
-    clicks = read_click_files(paths, geometry)
+    clicks = read_click_files(paths, study.case.geometry)
     found = f"{study.found}, {len(clicks)} clicks of {', '.join(path.name for path in paths)}"
-    warnings = study.warnings
-    if not is_same_grid(study.ct_geometry, geometry):
-        warnings += ("indices of clicks are taken for voxels of the PET, whose grid is not that of the CT",)
-    return replace(study, case=replace(study.case, clicks=clicks), found=found, warnings=warnings)
+    return replace(study, case=replace(study.case, clicks=clicks), found=found)

@@ -72,3 +72,10 @@ def test_what_is_no_zip_is_one_sentence(tmp_path: Path) -> None:
     damaged[40] ^= 0xFF
     path.write_bytes(damaged)
     assert refusal_of(path).startswith(f"{path}: the zip cannot be unpacked: ")
+
+
+def test_errors_about_a_file_in_it_name_the_zip(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "study.zip", a="text")
+    with pytest.raises(CaseError) as refusal, unpacked(path) as folder:
+        raise CaseError(f"{folder / 'a'}: is wrong")
+    assert str(refusal.value) == f"{path}/a: is wrong"

@@ -14,6 +14,7 @@ from conftest import ROOT, body, click_file, image_from
 
 from lesionclick.case.case import Case
 from lesionclick.cli.main import main
+from lesionclick.testing import make_plans, write_model
 
 MASK = "lesions.nii.gz"
 
@@ -116,7 +117,11 @@ def test_two_files_and_clicks_of_every_kind(tmp_path: Path, segment: Callable[..
     clicks = ("--clicks", tmp_path / "a.json", "--clicks", tmp_path / "b.mrk.json")
     _, error = segment(*files, *clicks, "--out", tmp_path / "out")
     assert "2 clicks of a.json, b.mrk.json" in error
-    assert "WARNING indices of clicks are taken for voxels of the PET" in error
+    assert "whose grid is not that of the CT" not in error
+    shutil.copyfile(tmp_path / "a.json", study / "lesion-clicks.json")
+    (study / "CTres.nii.gz").unlink()
+    _, error = segment(study, "--out", tmp_path / "beside")
+    assert "its clicks are taken for voxels of the PET, whose grid is not that of the CT" in error
     record = json.loads((tmp_path / "out" / "report.json").read_text())
     assert record["clicks"] == [
         {"x": 3, "y": 4, "z": 5, "label": "tumor"},
@@ -140,7 +145,29 @@ def test_clicks_beside_the_images_can_be_left_out(
     case_folder: Path, tmp_path: Path, segment: Callable[..., tuple[str, str]]
 ) -> None:
     segment(case_folder, "--out", tmp_path / "out", "--no-clicks")
-    assert json.loads((tmp_path / "out" / "report.json").read_text())["clicks"] == []
+    record = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert record["clicks"] == []
+    assert "no-clicks" not in [warning["name"] for warning in record["warnings"]]
+
+
+def test_what_is_implausible_is_said_once_and_recorded(tmp_path: Path, segment: Callable[..., tuple[str, str]]) -> None:
+    study = write_release(tmp_path / "study")
+    _, error = segment("--ct", study / "CTres.nii.gz", "--pet", study / "PET.nii.gz", "--out", tmp_path / "out")
+    warnings = json.loads((tmp_path / "out" / "report.json").read_text())["warnings"]
+    assert "no-clicks" in [warning["name"] for warning in warnings]
+    assert len(warnings) > 1  # Bq/ml, at the least
+    for warning in warnings:
+        assert error.count(f"WARNING {warning['sentence']}") == 1
+
+
+def test_organs_are_found_by_models_that_know_them(
+    case_folder: Path, tmp_path: Path, segment: Callable[..., tuple[str, str]], refused: Callable[..., str]
+) -> None:
+    other = write_model(tmp_path / "other", make_plans(), organ_heads=False)
+    assert "organ" in refused("segment", case_folder, "--out", tmp_path / "out", "--organs", "--model", other)
+    segment(case_folder, "--out", tmp_path / "out", "--organs")
+    assert read(tmp_path / "out" / "organs.nii.gz").max() <= 10
+    assert json.loads((tmp_path / "out" / "lesions.json").read_text())["lesions"]
 
 
 def test_results_are_overwritten_on_request_alone(
