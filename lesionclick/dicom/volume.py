@@ -1,11 +1,9 @@
-"""Volume of a CT or PET series: its slices checked, stacked by highdicom, and rescaled to physical values.
+"""Volume of a CT or PET series: its slices checked, sorted, stacked, and rescaled to physical values.
 
-highdicom sorts the slices, finds their distance, directions and origin, and stacks their pixels. Two things stay here.
-Which slice is to blame is found by `_in_order`, for highdicom says only that a series is no volume, and its own
-tolerances do not fit: a gantry tilted by up to 2.5 degrees passes its test for perpendicular stacking, while slices
-2 mm apart whose positions are stored with one decimal may fail it. Each slice is rescaled by `_rescale`, for highdicom
-computes in the type of its result, and float64 would hold 2.5 GB for a CT of 600 slices while float32 rounds a PET's
-slope before the product.
+highdicom stacks series, too, and two things keep it from doing so here. It says only that a series is no volume, not
+which slice is to blame, and its own tolerances do not fit: a gantry tilted by up to 2.5 degrees passes its test for
+perpendicular stacking, while slices 2 mm apart whose positions are stored with one decimal may fail it. And it looks up
+each slice's kind in tables of the standard, which takes twice as long as all else: 600 slices 10 s.
 """
 
 from collections.abc import Sequence
@@ -15,10 +13,9 @@ import highdicom
 import numpy as np
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage
 
 from lesionclick.case.images import AIR
-from lesionclick.dicom.fields import MALFORMED, numbers_of, optional_text, tag_of, text_of
+from lesionclick.dicom.fields import numbers_of, optional_text, tag_of, text_of
 from lesionclick.dicom.multiframe import is_enhanced, split_frames
 from lesionclick.dicom.reading import damage_as_case_error, read_dataset
 from lesionclick.dicom.series import Series, count_damaged
@@ -40,9 +37,6 @@ _SHARED = (
     ("ImageOrientationPatient", 6, DIRECTION_TOLERANCE),
 )
 """Fields that the slices of a volume share, how many numbers they have, and by how much these may differ."""
-
-UNLIMITED = 1e9
-"""As tolerance, more than any series needs; numpy warns of infinity."""
 
 
 @dataclass(frozen=True)
@@ -82,23 +76,7 @@ def read_volume(series: Series) -> SeriesVolume:
         CaseError: a slice lacks a field of the geometry or differs in it from the others, its pixels or their rescaling
             cannot be read, there are fewer than two slices, or they are not evenly stacked along their normal.
     """
-    slices: list[Dataset] = []
-    for path in series.paths:
-        dataset = read_dataset(path)
-        slices += split_frames(dataset) if is_enhanced(dataset) else [dataset]
-    _align_geometry(slices)
-    for item in slices:
-        require_pixels(item)
-    volume = _along_normal(_stack(slices))
-    for item in slices:
-        if "PixelData" in item:  # the volume has them now; pydicom's decoded copy goes, too
-            del item.PixelData
-    slices = _in_order(slices, volume, series.damaged)
-    _rescale(volume.array, slices)
-    image = image_from_volume(volume)
-    # highdicom starts from the slice at the other end, and along rounded directions comes out a little beside the first
-    image.SetOrigin(numbers_of(slices[0], "ImagePositionPatient", 3).tolist())
-    return SeriesVolume(tuple(slices), image)
+    return _read_volume(series, lowest=None)
 
 
 def read_ct(series: Series) -> SeriesVolume:
@@ -107,8 +85,26 @@ def read_ct(series: Series) -> SeriesVolume:
     Raises:
         CaseError: as `read_volume` does.
     """
-    ct = read_volume(series)
-    return SeriesVolume(ct.slices, sitk.Maximum(ct.image, AIR))
+    return _read_volume(series, lowest=AIR)
+
+
+def _read_volume(series: Series, lowest: float | None) -> SeriesVolume:
+    """`read_volume`; values below the lowest one become it."""
+    slices: list[Dataset] = []
+    for path in series.paths:
+        dataset = read_dataset(path)
+        slices += split_frames(dataset) if is_enhanced(dataset) else [dataset]
+    directions = _require_one_geometry(slices)
+    slices, spacing = _in_order(slices, directions, series.damaged)
+    values_zyx = _rescaled(slices)
+    if lowest is not None:
+        np.maximum(values_zyx, lowest, out=values_zyx)
+    image = sitk.GetImageFromArray(values_zyx)
+    between_rows, between_columns = numbers_of(slices[0], "PixelSpacing", 2).tolist()
+    image.SetSpacing([between_columns, between_rows, spacing])
+    image.SetOrigin(numbers_of(slices[0], "ImagePositionPatient", 3).tolist())
+    image.SetDirection(directions.T.ravel().tolist())
+    return SeriesVolume(tuple(slices), image)
 
 
 def require_frame_of_reference(header: Dataset, pet: SeriesVolume) -> None:
@@ -141,11 +137,11 @@ def _along_normal(volume: highdicom.Volume) -> highdicom.Volume:
     return volume.ensure_handedness("LEFT_HANDED", flip_axis=0)
 
 
-def _align_geometry(slices: Sequence[Dataset]) -> None:
-    """Checks the fields that all slices have to share, and gives all exactly the first one's values.
+def _require_one_geometry(slices: Sequence[Dataset]) -> np.ndarray:
+    """The unit vectors along a row, along a column and along the normal, one a line.
 
-    highdicom compares them exactly, and takes the directions as they are: rounded, they are no unit vectors, and
-    lengthen what they are multiplied with.
+    Raises:
+        CaseError: a slice differs from the others in a field of the geometry, or there is only one.
     """
     first = slices[0]
     for item in slices:
@@ -159,24 +155,100 @@ def _align_geometry(slices: Sequence[Dataset]) -> None:
                 raise CaseError(f"{item.filename}: {tag_of(keyword)} differs from that of {first.filename}")
     if len(slices) < 2:
         raise CaseError(f"{first.filename}: is the only slice of its series, expected several")
-    spacing, orientation = first.PixelSpacing, _perpendicular_directions(first)
-    for item in slices:
-        item.PixelSpacing, item.ImageOrientationPatient = spacing, orientation
+    if numbers_of(first, "PixelSpacing", 2).min() <= 0:
+        raise CaseError(f"{first.filename}: {tag_of('PixelSpacing')} is {first.PixelSpacing}, expected more than 0")
+    return _perpendicular_directions(first)
 
 
-def _perpendicular_directions(item: Dataset) -> list[float]:
-    """ImageOrientationPatient made exact: the unit vector along a row and, perpendicular to it, that along a column."""
+def _perpendicular_directions(item: Dataset) -> np.ndarray:
+    """ImageOrientationPatient made exact, and the cross product of its two directions; one a line."""
     along_row, along_column = numbers_of(item, "ImageOrientationPatient", 6).reshape(2, 3)
     lengths = np.linalg.norm([along_row, along_column], axis=1)
     if np.abs(lengths - 1).max() > GEOMETRY_TOLERANCE or abs(along_row @ along_column) > GEOMETRY_TOLERANCE:
         raise CaseError(f"{item.filename}: {tag_of('ImageOrientationPatient')} is not two perpendicular unit vectors")
     along_row = along_row / lengths[0]
     along_column = along_column - (along_column @ along_row) * along_row
-    return [*along_row.tolist(), *(along_column / np.linalg.norm(along_column)).tolist()]
+    along_column /= np.linalg.norm(along_column)
+    return np.array([along_row, along_column, np.cross(along_row, along_column)])
+
+
+def _in_order(slices: Sequence[Dataset], directions: np.ndarray, damaged: Sequence[str]) -> tuple[list[Dataset], float]:
+    """The slices along their normal, each within `POSITION_TOLERANCE` of its place as seen from the first.
+
+    Args:
+        slices: in any order.
+        directions: what `_require_one_geometry` gives.
+        damaged: what is wrong with files beside them that were left out, for the message.
+
+    Returns:
+        The slices in order, and the distance (mm) from one to the next.
+
+    Raises:
+        CaseError: two slices have one place, or a slice is off its place.
+    """
+    files: dict[tuple[float, ...], str] = {}
+    for item in slices:
+        other = files.setdefault(tuple(numbers_of(item, "ImagePositionPatient", 3)), item.filename)
+        if other != item.filename:
+            raise CaseError(
+                f"{item.filename}: {tag_of('ImagePositionPatient')} is also that of {other}, expected one slice a place"
+            )
+    normal = directions[2]
+    positions = np.array(list(files))
+    order = np.argsort(positions @ normal)
+    positions, slices = positions[order], [slices[number] for number in order]
+    spacing = float((positions[-1] - positions[0]) @ normal) / (len(slices) - 1)
+    if spacing < POSITION_TOLERANCE:
+        raise CaseError(
+            f"{slices[0].filename}: the slices of its series have almost the same {tag_of('ImagePositionPatient')} "
+            "along their normal"
+        )
+    places = positions[0] + np.arange(len(slices))[:, None] * spacing * normal
+    distances = np.linalg.norm(positions - places, axis=1)
+    if distances.max() > POSITION_TOLERANCE:
+        index = int(np.argmax(distances > POSITION_TOLERANCE))
+        lost = f"; {count_damaged(damaged)}" if damaged else ""
+        raise CaseError(
+            f"{slices[index].filename}: lies {distances[index]:.2f} mm off its place in a stack of {len(slices)} "
+            f"slices {spacing:.4g} mm apart, expected slices evenly stacked along their normal "
+            f"({_why_uneven(positions, normal)}){lost}"
+        )
+    return slices, spacing
+
+
+def _why_uneven(positions: np.ndarray, normal: np.ndarray) -> str:
+    """Why slices in order do not stack along their normal: tilted, if they are even along another line."""
+    even = np.linspace(positions[0], positions[-1], len(positions))
+    if np.linalg.norm(positions - even, axis=1).max() > POSITION_TOLERANCE:
+        return "one may be missing or there twice"
+    along = positions[-1] - positions[0]
+    degrees = np.degrees(np.arccos(min(1.0, float(along @ normal) / float(np.linalg.norm(along)))))
+    return f"the gantry was tilted by {degrees:.1f} degrees"
+
+
+def _rescaled(slices: Sequence[Dataset]) -> np.ndarray:
+    """Pixels times RescaleSlope plus RescaleIntercept, float32 of shape (z, y, x); the slices lose their pixels.
+
+    Each slice has its own slope (a PET's differ), and is computed in float64: float32 would round a slope before the
+    product.
+    """
+    values_zyx = np.empty((len(slices), int(slices[0].Rows), int(slices[0].Columns)), dtype=np.float32)
+    for values_yx, item in zip(values_zyx, slices, strict=True):
+        slope, intercept = (numbers_of(item, keyword, 1)[0] for keyword in ("RescaleSlope", "RescaleIntercept"))
+        require_pixels(item)
+        if item.pixel_array.shape != values_yx.shape:
+            raise CaseError(
+                f"{item.filename}: its pixels cannot be read: their shape is {item.pixel_array.shape}, expected "
+                f"{values_yx.shape} of {tag_of('Rows')} and Columns"
+            )
+        values_yx[:] = item.pixel_array * np.float64(slope) + intercept
+        if "PixelData" in item:  # pydicom's decoded copy goes, too
+            del item.PixelData
+    return values_zyx
 
 
 def require_pixels(item: Dataset) -> None:
-    """Decodes a file's pixels, which pydicom keeps for who needs them: highdicom's errors do not name the file.
+    """Decodes a file's pixels, which pydicom keeps for who needs them.
 
     Raises:
         CaseError: they are missing or damaged, or compressed in a way that no decoder at hand knows.
@@ -186,80 +258,3 @@ def require_pixels(item: Dataset) -> None:
             _ = item.pixel_array
     except CaseError as error:
         raise CaseError(f"{item.filename}: its pixels cannot be read: {error.__cause__}") from error
-
-
-def _stack(slices: Sequence[Dataset]) -> highdicom.Volume:
-    """Stored pixels, float32 (exact up to 24 bits); even where the stack is uneven, which `_in_order` finds out."""
-    files: dict[tuple[float, ...], str] = {}
-    for item in slices:
-        other = files.setdefault(tuple(numbers_of(item, "ImagePositionPatient", 3)), item.filename)
-        if other != item.filename:
-            raise CaseError(
-                f"{item.filename}: {tag_of('ImagePositionPatient')} is also that of {other}, expected one slice a place"
-            )
-    classes = [item.SOPClassUID for item in slices]
-    try:
-        for item in slices:  # frames are slices now, and highdicom goes by the class
-            if is_enhanced(item):
-                item.SOPClassUID = CTImageStorage
-        return highdicom.get_volume_from_series(
-            slices,
-            dtype=np.float32,
-            apply_real_world_transform=False,
-            apply_modality_transform=False,
-            apply_presentation_lut=False,
-            atol=UNLIMITED,
-            perpendicular_tol=UNLIMITED,
-        )
-    except MALFORMED as error:
-        raise CaseError(f"{slices[0].filename}: the slices of its series make no volume: {error}") from error
-    finally:
-        for item, kind in zip(slices, classes, strict=True):
-            item.SOPClassUID = kind
-
-
-def _in_order(slices: Sequence[Dataset], volume: highdicom.Volume, damaged: Sequence[str]) -> list[Dataset]:
-    """The slices in the volume's order, each within `POSITION_TOLERANCE` of its place as seen from the first.
-
-    Args:
-        slices: in any order.
-        volume: what `_stack` made of them.
-        damaged: what is wrong with files beside them that were left out, for the message.
-
-    Raises:
-        CaseError: a slice is off its place.
-    """
-    if volume.spacing[0] < POSITION_TOLERANCE:
-        raise CaseError(
-            f"{slices[0].filename}: the slices of its series have almost the same {tag_of('ImagePositionPatient')}"
-        )
-    positions = np.stack([numbers_of(item, "ImagePositionPatient", 3) for item in slices])
-    places = volume.map_reference_to_indices(positions)  # index of slice, row, column
-    order = np.argsort(places[:, 0])
-    lost = f"; {count_damaged(damaged)}" if damaged else ""
-    for index, number in enumerate(order):
-        off = float(np.linalg.norm((places[number] - places[order[0]] - (index, 0, 0)) * volume.spacing))
-        if off > POSITION_TOLERANCE:
-            reason = _why_uneven(positions[order], np.array(volume.direction)[:, 0])
-            raise CaseError(
-                f"{slices[number].filename}: lies {off:.2f} mm off its place in a stack of {len(slices)} slices "
-                f"{volume.spacing[0]:.4g} mm apart, expected slices evenly stacked along their normal ({reason}){lost}"
-            )
-    return [slices[number] for number in order]
-
-
-def _why_uneven(positions: np.ndarray, normal: np.ndarray) -> str:
-    """Why slices in order do not stack along their normal: tilted, if they are even along another line."""
-    even = np.linspace(positions[0], positions[-1], len(positions))
-    if np.linalg.norm(positions - even, axis=1).max() > POSITION_TOLERANCE:
-        return "one may be missing or there twice"
-    along = positions[-1] - positions[0]
-    degrees = np.degrees(np.arccos(min(1.0, abs(float(along @ normal)) / float(np.linalg.norm(along)))))
-    return f"the gantry was tilted by {degrees:.1f} degrees"
-
-
-def _rescale(stored_zyx: np.ndarray, slices: Sequence[Dataset]) -> None:
-    """Pixels times slope plus intercept in place, each slice by its own (a PET's differ) and computed in float64."""
-    for plane, item in zip(stored_zyx, slices, strict=True):
-        slope, intercept = (numbers_of(item, keyword, 1)[0] for keyword in ("RescaleSlope", "RescaleIntercept"))
-        plane[:] = plane.astype(np.float64) * slope + intercept

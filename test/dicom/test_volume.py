@@ -224,7 +224,7 @@ def leave_one(slices: list[Dataset]) -> None:
         (tilt_gantry, 2, r"lies 0\.50 mm off .* \(the gantry was tilted by 5\.7 degrees\)$"),
         (tilt_gantry_slightly, 3, r"lies 0\.20 mm off .* \(the gantry was tilted by 1\.1 degrees\)$"),
         (stay_in_place, None, r"the slices of its series have almost the same ImagePositionPatient \(0020,0032\)"),
-        (shift_within_plane, None, r"the slices of its series make no volume"),
+        (shift_within_plane, None, r"almost the same ImagePositionPatient \(0020,0032\) along their normal"),
         (turn_slice, None, r"ImageOrientationPatient \(0020,0037\) differs from that of "),
         (skew_directions, None, r"ImageOrientationPatient \(0020,0037\) is not two perpendicular unit vectors"),
         (widen_slice, None, r"PixelSpacing \(0028,0030\) differs from that of "),
