@@ -17,7 +17,7 @@ WEIGHT_RANGE = (1.0, 400.0)
 """kg; grams are far above, metric tons far below."""
 
 DOSE_RANGE = (1e6, 1e10)
-"""Bq; MBq and mCi are far below, mBq far above; rubidium-82 takes 2e9."""
+"""Bq; MBq and mCi are far below, a value that was multiplied twice far above; rubidium-82 is given with 2e9."""
 
 USUAL_DOSE = (0.2e6, 50e6)
 """Bq a kg of body weight, outside of which a warning says so: total-body scanners need 0.4e6, rubidium-82 takes 30e6."""
