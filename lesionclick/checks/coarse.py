@@ -105,7 +105,7 @@ def _fill_between(mask: np.ndarray, axis: int) -> np.ndarray:
 
 def _most_uptake(pet_zyx: np.ndarray, count: int) -> np.ndarray:
     """The given number of voxels with the most uptake; fewer where so many lie not above the least value."""
-    above_least = pet_zyx > pet_zyx.min()
+    above_least: np.ndarray = pet_zyx > pet_zyx.min()
     values = pet_zyx[above_least]  # the air, all alike, would make partition slow
     if values.size <= count:
         return above_least
