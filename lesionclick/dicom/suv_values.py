@@ -20,7 +20,7 @@ DOSE_RANGE = (1e6, 1e10)
 """Bq; MBq and mCi are far below, a value that was multiplied twice far above; rubidium-82 is given with 2e9."""
 
 USUAL_DOSE = (0.2e6, 50e6)
-"""Bq a kg of body weight, outside of which a warning says so: total-body scanners need 0.4e6, rubidium-82 takes 30e6."""
+"""Bq a kg of body weight, outside of which a warning says so: total-body scanners need 0.4e6, rubidium-82 30e6."""
 
 HALF_LIFE_RANGE = (60.0, 1e6)
 """s; from rubidium-82 (76 s) to iodine-124 (4.2 days)."""

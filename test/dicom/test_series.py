@@ -41,7 +41,7 @@ def test_one_of_several_series_is_chosen_by_its_uid(tmp_path: Path) -> None:
     found = find_series(study.write(tmp_path / "patient 7"))
     with pytest.raises(
         CaseError,
-        match=rf"holds 2 CT series, name one by its UID or its number: CT number 1, 'CT WB', 12 slices, UID {uid}; ",
+        match=rf"holds 2 CT series, name one by its UID or its number: CT number 1, .*'CT WB', 12 slices, UID {uid}",
     ):
         choose_series(tmp_path, found, "CT")
     with pytest.raises(CaseError, match=r"holds no CT series 1\.2\.3, only CT number 1, 'CT WB', 12 slices"):
