@@ -67,6 +67,16 @@ def read_json_object(path: Path, error: type[LesionClickError]) -> dict[str, Any
     return content
 
 
+def write_json(content: Any, path: Path) -> None:
+    """Writes JSON for people and programs; a reader sees all of the file or nothing.
+
+    Raises:
+        CaseError: the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
 def short_json(value: Any) -> str:
     """A JSON value as it stood in the file, cut to a length that fits a sentence; null also for a missing key."""
     text = json.dumps(value)

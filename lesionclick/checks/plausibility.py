@@ -61,10 +61,24 @@ def run_checks(
     if not wrong_images:
         warnings += check_clicks(case, coarse)
     if mask_zyx is not None:
-        warnings += check_mask(case, coarse, mask_zyx)
-        if not wrong_images:
-            warnings += check_clicks_and_mask(case, mask_zyx)
+        warnings += check_result(case, mask_zyx, warnings)
     return warnings
+
+
+def check_result(case: Case, mask_zyx: np.ndarray, warnings: Sequence[CaseWarning]) -> list[CaseWarning]:
+    """Warns of what is wrong with a mask, where `run_checks` has looked at its case before.
+
+    Args:
+        case: CT, PET and clicks.
+        mask_zyx: of its lesions, as for `run_checks`.
+        warnings: those of the case; what they make meaningless is not looked at.
+
+    Returns:
+        Further warnings.
+    """
+    names = {warning.name for warning in warnings}
+    found = [] if "spacing" in names else check_mask(case, CoarseCase.of(case), mask_zyx)
+    return found if names - {"no-clicks"} else found + check_clicks_and_mask(case, mask_zyx)
 
 
 def check_spacing(spacing_zyx: Sequence[float], model_spacing_zyx: Sequence[float] | None) -> list[CaseWarning]:

@@ -1,5 +1,6 @@
 """The command `lesionclick predict`: one case in, its lesion mask out."""
 
+import dataclasses
 import logging
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+import lesionclick
 from lesionclick import log
 from lesionclick.cli.options import (
     BackendOption,
@@ -68,16 +70,24 @@ def predict_command(
             envvar="LESIONCLICK_PROBABILITIES", help="File to write the probability of a lesion to as well, .npz."
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LESIONCLICK_REPORT",
+            help="File to write warnings, model, settings and seconds to as well, .json; warnings are also logged.",
+        ),
+    ] = None,
 ) -> None:
     """Segments a case: CT, PET and clicks in, lesion mask out."""
     from lesionclick.case.case import Case, mask_path
     from lesionclick.case.images import write_mask, write_probabilities
-    from lesionclick.files import require_writable
+    from lesionclick.checks.plausibility import check_result, run_checks
+    from lesionclick.files import require_writable, write_json
 
     with log.stage("reading the case"):
         case = Case.read(case_folder)
     target = mask_path(case, output)
-    for path in (target, probabilities):
+    for path in (target, probabilities, report):
         if path is not None:
             require_writable(path)
     with log.stage("checking the model"):
@@ -89,6 +99,12 @@ def predict_command(
     if ensemble.model.description:
         logger.warning("model: %s", ensemble.model.description)
     logger.info("case: %s, %s voxels, %d clicks", case.name, case.geometry.size, len(case.clicks))
+    if not clicks:
+        case = dataclasses.replace(case, clicks=())
+    spacing_zyx, expects_clicks = ensemble.model.preprocessing.spacing_zyx, ensemble.takes_clicks and clicks
+    warnings = run_checks(case, None, spacing_zyx, model_takes_clicks=expects_clicks)
+    for warning in warnings:
+        logger.warning(warning.sentence)
 
     post_processing = PostProcessing(lesion_free_gate, component_floor, obey_clicks)
     settings = InferenceSettings(field_of_view, mirroring, networks, post_processing)
@@ -97,12 +113,31 @@ def predict_command(
     deadline = None
     if time_limit is not None:
         deadline = log.STARTED + time_limit - seconds_before_inference - RESERVE_SECONDS
-    prediction = session.predict(None if clicks else (), deadline=deadline)
+    prediction = session.predict(deadline=deadline)
     with log.stage("writing"):
         if probabilities is not None:
             write_probabilities(prediction.probability, probabilities)
         write_mask(prediction.mask, case.geometry, target)
+    of_mask = check_result(case, prediction.mask, warnings)
+    for warning in of_mask:
+        logger.warning(warning.sentence)
     taken = time.monotonic() - log.STARTED
     if time_limit is not None and taken > time_limit:
         logger.warning("time limit: %.1f s were too short, this took %.1f s", time_limit, taken)
+    if report is not None:
+        record = {
+            "version": lesionclick.__version__,
+            "case": case.name,
+            "mask": str(target),
+            "model": {
+                "path": str(model),
+                "folds": len(ensemble.model.folds),
+                "description": ensemble.model.description,
+            },
+            "engine": str(ensemble.engine),
+            "settings": dataclasses.asdict(settings) | {"clicks": len(case.clicks), "time_limit": time_limit},
+            "checks": [warning.to_json() for warning in warnings + of_mask],
+            "seconds": round(taken, 1),
+        }
+        write_json(record, report)
     typer.echo(target)

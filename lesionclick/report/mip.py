@@ -134,4 +134,4 @@ def _write_numbers(image: Image.Image, numbers: np.ndarray, size: tuple[int, ...
         left, top, right, bottom = draw.textbbox((0, 0), str(number), font=font)
         x = min(x, image.width - (right - left) - 1)
         y = min(max(0.0, y - (top + bottom) / 2), image.height - bottom)
-        draw.text((x, y), str(number), font=font, fill=color_of(number), stroke_width=2, stroke_fill="white")
+        draw.text((x, y), str(number), font=font, fill="black", stroke_width=2, stroke_fill="white")
