@@ -139,12 +139,15 @@ def _open_dicom(folder: Path, choices: StudyChoices) -> Study:
             "files by --ct and --pet)"
         )
     pet_series = choose_series(folder, found, "PT", choices.pet_series)
-    ct_series = choose_series(folder, found, "CT", choices.ct_series)
     pet = read_suv(pet_series, choices.suv or AS_STORED)
+    ct_series = choose_series(folder, found, "CT", choices.ct_series, pet.frame_of_reference)
     ct = read_ct(ct_series)
     require_frame_of_reference(ct.slices[0], pet)
     joined = join(_name_of(folder), ct.image, pet.image, (ct_series.paths[0].parent, pet_series.paths[0].parent))
-    return Study(joined.case, joined.ct_geometry, f"DICOM, CT ({ct_series}), PET ({pet_series})", joined.warnings, pet)
+    found_line = f"DICOM, CT ({ct_series}), PET ({pet_series})"
+    damaged = dict.fromkeys((*pet_series.damaged, *ct_series.damaged))
+    warnings = (*damaged, *pet.suv.warnings, *joined.warnings)
+    return Study(joined.case, joined.ct_geometry, found_line, warnings, pet)
 
 
 def _name_of(folder: Path) -> str:
