@@ -88,6 +88,12 @@ def segment_command(
             help="Also find organs (organs.*), and say of each lesion which it is in; by models that know them.",
         ),
     ] = False,
+    mip: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Moving picture to write as well: the PET's projection all around, .gif or .webp."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace former results in the folder.")] = False,
     model: ModelOption = BUNDLED_MODEL,
     device: DeviceOption = "auto",
@@ -112,7 +118,7 @@ def segment_command(
     """Segments the lesions of a PET/CT study and measures them.
 
     The folder of results holds the mask (lesions.*), the table of lesions (lesions.csv, lesions.json) and how they were
-    made (report.json). It appears when all is done.
+    made (report.json), and a page of all that with pictures (report.html). It appears when all is done.
     """
     files = [path for path in (ct, pet) if path is not None]
     if len(files) == 1 or (study is None) == (not files):
@@ -129,9 +135,13 @@ def segment_command(
     from lesionclick.checks.plausibility import run_checks
     from lesionclick.dicom.study import StudyChoices, open_files, open_study
     from lesionclick.report import lesion_files
+    from lesionclick.report.html import page_of, write_html
     from lesionclick.report.measurements import measure_lesions
+    from lesionclick.report.mip_rotating import require_mip, write_rotating_mip
     from lesionclick.report.summary import summarize
 
+    if mip is not None:
+        require_mip(mip)
     given = suv_overrides(weight, dose, injection_time, scan_time, half_life, decay_correction, units, height, sex)
     choices = StudyChoices(ct_series, pet_series, given, tuple(clicks or ()), not no_clicks, grid == Grid.ct)
     with results_folder(out, overwrite) as folder:
@@ -197,7 +207,13 @@ def segment_command(
                 "notes": list(opened.warnings),
                 "warnings": [warning.to_json() for warning in warnings],
             }
+            facts = {name: record[name] for name in ("created", "found", "model", "engine", "suv", "settings")}
+            sentences = [*opened.warnings, *(warning.sentence for warning in warnings)]
+            page = page_of(case.name, table, facts, sentences)
+            write_html(page, case, table.numbers_zyx, folder / "report.html")
             write_record(record, folder)
+    if mip is not None:
+        write_rotating_mip(case, table.numbers_zyx, mip)
     typer.echo(summarize(table))
     typer.echo(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
 

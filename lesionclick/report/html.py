@@ -14,6 +14,8 @@ from PIL import Image
 from lesionclick.case.case import Case
 from lesionclick.files import replacing
 from lesionclick.report.html_style import STYLE
+from lesionclick.report.lesion_files import case_figures, lesion_row
+from lesionclick.report.measurements import LesionTable
 from lesionclick.report.mip import color_of, project_front, project_side
 
 COLUMNS = {
@@ -40,13 +42,14 @@ TOTALS = {
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says beside its pictures; everything is text or a number, and None for unknown.
+    """What a page says beside its pictures; each value is text, a number or None for unknown.
 
     Attributes:
         title: of the case.
         rows: a mapping for each lesion, with "number" and any of the other names of `COLUMNS`.
         totals: figures of the whole case, with any of the names of `TOTALS`.
-        facts: model, settings and the like by the names that they are to have on the page.
+        facts: model, settings and the like by the names that they are to have on the page; values may be mappings and
+            lists.
         warnings: sentences.
     """
 
@@ -55,6 +58,11 @@ class Page:
     totals: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+
+
+def page_of(title: str, table: LesionTable, facts: Mapping[str, Any], warnings: Sequence[str]) -> Page:
+    """The page of measured lesions; `write_html` draws them by the table's own numbers."""
+    return Page(title, [lesion_row(lesion) for lesion in table.lesions], case_figures(table), facts, warnings)
 
 
 def write_html(page: Page, case: Case, numbers_zyx: np.ndarray, path: Path) -> None:
@@ -154,7 +162,7 @@ def _cell(name: str, value: Any) -> str:
 def _facts(facts: Mapping[str, Any]) -> str:
     if not facts:
         return ""
-    escaped = {html.escape(name): value for name, value in facts.items()}
+    escaped = {html.escape(name.capitalize()): value for name, value in facts.items()}
     return f'<section aria-labelledby="made"><h2 id="made">How it was made</h2>{_definitions(escaped)}</section>'
 
 
@@ -165,9 +173,13 @@ def _definitions(values: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value for people: numbers to four digits, a word for what is not known."""
+    """A value for people, as HTML: numbers to four digits, a line for each part of it, a word for what is not known."""
     if value is None or value == "":
         return "unknown"
+    if isinstance(value, Mapping):
+        return "<br>".join(f"{html.escape(str(name))}: {_text(each)}" for name, each in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return "<br>".join(_text(each) for each in value) or "none"
     if isinstance(value, float):
         return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return html.escape(str(value))

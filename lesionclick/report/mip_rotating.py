@@ -9,7 +9,7 @@ from PIL import Image
 
 from lesionclick.case.case import Case
 from lesionclick.errors import CaseError
-from lesionclick.files import replacing
+from lesionclick.files import replacing, require_writable
 from lesionclick.report.mip import Upright, colored
 
 PIXEL_MM = 4.0
@@ -44,6 +44,12 @@ def mip_format(path: Path) -> str:
     if kind is None:
         raise CaseError(f"{path}: a rotating picture has the ending {' or '.join(FORMATS)}, not {path.suffix!r}")
     return kind
+
+
+def require_mip(path: Path) -> None:
+    """Raises CaseError where no moving picture could be written at `path`; makes nothing."""
+    mip_format(path)
+    require_writable(path)
 
 
 def _frames(upright: Upright) -> Iterator[np.ndarray]:

@@ -73,7 +73,7 @@ def test_a_grand_challenge_case_gives_what_predict_gives(
     )
     assert " lesions, total tumor volume " in out
     assert out.splitlines()[-1].startswith(
-        f"{tmp_path / 'out'}: lesions.csv, lesions.json, lesions.nii.gz, report.json"
+        f"{tmp_path / 'out'}: lesions.csv, lesions.json, lesions.nii.gz, report.html, report.json"
     )
 
 

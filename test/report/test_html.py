@@ -15,11 +15,12 @@ from PIL import Image
 from lesionclick.case.case import Case
 from lesionclick.case.geometry import Geometry
 from lesionclick.errors import CaseError
-from lesionclick.report.html import Page, write_html
+from lesionclick.report.html import Page, page_of, write_html
+from lesionclick.report.measurements import measure_lesions
 from lesionclick.report.mip import color_of
 
 SHAPE = (18, 20, 22)
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "br"}
 
 
 class Outline(HTMLParser):
@@ -70,7 +71,11 @@ ROWS: Sequence[Mapping[str, Any]] = [
 
 def test_page_holds_pictures_table_facts_and_warnings_and_asks_for_no_network(tmp_path: Path) -> None:
     page = Page(
-        "a case", ROWS, {"lesion_count": 2, "dmax_mm": None}, {"Model": "ten networks"}, ["PET < 0 & odd: is it?"]
+        "a case",
+        ROWS,
+        {"lesion_count": 2, "dmax_mm": None},
+        {"model": {"folds": "ten", "parts": [1, "two"]}},
+        ["PET < 0 & odd: is it?"],
     )
     write_html(page, *make_case(), tmp_path / "new" / "report.html")
     text = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
@@ -82,7 +87,17 @@ def test_page_holds_pictures_table_facts_and_warnings_and_asks_for_no_network(tm
     assert "@import" not in text
     assert not outline.all("script")
     said = [said for _, said in outline.texts]
-    for expected in ("a case", "12.35", "liver", "unknown", "ten networks", "PET < 0 & odd: is it?"):
+    for expected in (
+        "a case",
+        "12.35",
+        "liver",
+        "unknown",
+        "Model",
+        "folds: ten",
+        "parts: 1",
+        "two",
+        "PET < 0 & odd: is it?",
+    ):
         assert expected in said
     assert "987.6" not in said
     assert said.count("unknown") == 2  # the second lesion's organ and the distance
@@ -121,11 +136,11 @@ def test_pictures_in_the_page_show_each_lesion_in_its_color(tmp_path: Path) -> N
 
 def test_what_a_case_says_of_itself_is_text_and_no_markup(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>"
-    page = Page(evil, [{"number": 1, "organ": evil}], {}, {evil: evil}, [evil])
+    page = Page(evil, [{"number": 1, "organ": evil}], {}, {"a": evil}, [evil])
     write_html(page, *make_case(), tmp_path / "report.html")
     outline = read_page(tmp_path / "report.html")
     assert not outline.all("script")
-    assert [text for _, text in outline.texts].count(evil) == 5
+    assert [text for _, text in outline.texts].count(evil) == 4
 
 
 def test_page_without_lesions_says_so(tmp_path: Path) -> None:
@@ -142,3 +157,13 @@ def test_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match="cannot be written"):
         write_html(Page("a case"), *make_case(), tmp_path / "file" / "report.html")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_page_of_a_measured_case_has_its_lesions_in_order(tmp_path: Path) -> None:
+    case, numbers = make_case()
+    table = measure_lesions(numbers > 0, case.pet_zyx, case.geometry)
+    page = page_of(case.name, table, {"model": None}, ["a warning"])
+    write_html(page, case, table.numbers_zyx, tmp_path / "report.html")
+    texts = read_page(tmp_path / "report.html").texts
+    assert [text for element, text in texts if element == "th" and text.isdigit()] == ["1", "2"]
+    assert "0.64" in [text for _, text in texts]  # ml: 8 voxels of 80 cubic millimeters
