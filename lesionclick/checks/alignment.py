@@ -16,16 +16,16 @@ from lesionclick.checks.warning import CaseWarning
 STEP_MM = 12.0
 
 FLIP_GAIN = 1.04
-"""So much more information must a flipped PET give; of 65 plausible cases the most was 0.97."""
+"""So much more information must a flipped PET give; of 64 phantoms the most was 0.81, of 38 real crops 0.85."""
 
 MOVE_GAIN = 1.08
-"""The same for a moved one; the most was 0.9."""
+"""The same for a moved one; the most was 0.58 and 0.87."""
 
 MOVES_MM = (36.0, 160.0)
 """Shorter ways may be breathing or a patient who moved."""
 
 LEAST_OVERLAP = 0.7
-"""Dice of the two bodies; of 65 plausible cases the least was 0.8."""
+"""Dice of the two bodies; the least was 0.87 and 0.78."""
 
 HU_EDGES = (-900, -500, -200, -120, -50, 0, 40, 80, 150, 300)
 
