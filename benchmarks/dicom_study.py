@@ -3,15 +3,15 @@
 python -m benchmarks.dicom_study [--ct-slices 600] [--pet-slices 400]
 """
 
+import argparse
 import copy
 import resource
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, PositronEmissionTomographyImageStorage, generate_uid
 
@@ -21,15 +21,16 @@ LENGTH = 1200.0
 """mm that both series are long."""
 
 
-def measure_dicom_study(
-    ct_slices: Annotated[int, typer.Option(help="Files of the CT, 512 x 512.")] = 600,
-    pet_slices: Annotated[int, typer.Option(help="Files of the PET, 440 x 440.")] = 400,
-) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Writes a study of two series into a temporary folder and reads it: series, SUV, Hounsfield units."""
+    parser = argparse.ArgumentParser(prog="benchmarks.dicom_study", description="Reading of a large DICOM study.")
+    parser.add_argument("--ct-slices", type=int, default=600, help="files of the CT, 512 x 512; default: 600")
+    parser.add_argument("--pet-slices", type=int, default=400, help="files of the PET, 440 x 440; default: 400")
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_series(folder / "CT", "CT", ct_slices, CT_PIXELS, CT_SPACING)
-        _write_series(folder / "PT", "PT", pet_slices, PET_PIXELS, PET_SPACING)
+        _write_series(folder / "CT", "CT", options.ct_slices, CT_PIXELS, CT_SPACING)
+        _write_series(folder / "PT", "PT", options.pet_slices, PET_PIXELS, PET_SPACING)
         # what reads is imported after the writing: its peak of memory is what counts
         from lesionclick.dicom.series import choose_series, find_series
         from lesionclick.dicom.suv import read_suv
@@ -91,4 +92,4 @@ def _header(modality: str, pixels: int, spacing: float) -> Dataset:
 
 
 if __name__ == "__main__":
-    typer.run(measure_dicom_study)
+    main()

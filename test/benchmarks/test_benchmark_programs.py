@@ -60,6 +60,12 @@ def test_adaptive_networks(benchmark: Benchmark, dataset: Path, model_folder: Pa
     assert column(rows, 6)[1] == column(rows, 6)[3] == "1.0000"  # both networks over every tile
 
 
+def test_dicom_study(benchmark: Benchmark) -> None:
+    pytest.importorskip("highdicom", reason="needs the extra dicom")
+    ((ct, pet, *_),) = benchmark("dicom_study", "--ct-slices", 4, "--pet-slices", 3)
+    assert (ct, pet) == ("512 x 512 x 4", "440 x 440 x 3")
+
+
 def test_click_drawing(benchmark: Benchmark) -> None:
     (row,) = benchmark("click_drawing", "--rounds", 1, "--size", "small")
     assert row[3].endswith("%")
