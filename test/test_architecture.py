@@ -41,3 +41,9 @@ def test_imports_keep_the_contract() -> None:
 )
 def test_heavy_libraries_are_loaded_when_needed(statement: str) -> None:
     assert not loaded_heavy_modules(statement)
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest imports test files by their names alone, since their folders are no packages."""
+    names = [path.name for folder in ("test", "training/test") for path in (ROOT / folder).rglob("*.py")]
+    assert {name for name in names if names.count(name) > 1} <= {"conftest.py", "__init__.py"}
