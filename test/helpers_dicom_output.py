@@ -16,7 +16,8 @@ from pydicom.uid import generate_uid
 
 from lesionclick.case.lesions import label_lesions
 from lesionclick.dicom.result import LesionResult, ModelIdentity
-from lesionclick.dicom.volume import SeriesVolume
+from lesionclick.dicom.series import choose_series, find_series
+from lesionclick.dicom.volume import SeriesVolume, read_volume
 
 REAL_STUDIES = sorted(path.parent for path in Path(os.environ.get("LESIONCLICK_DICOM_STUDIES", "")).glob("*/PET"))
 
@@ -37,6 +38,11 @@ def make_mask(shape: tuple[int, ...]) -> np.ndarray:
     mask[4, 0, 7] = 1
     mask[-1, -1, :3] = 1
     return mask
+
+
+def read_pet(study: Path) -> SeriesVolume:
+    """The PET of a study's folder."""
+    return read_volume(choose_series(study, find_series(study), "PT"))
 
 
 def write_as_one_object(study: SyntheticStudy, path: Path) -> Path:

@@ -132,7 +132,7 @@ def segment_command(
 
     from lesionclick.case.joining import mask_on_grid
     from lesionclick.case.results import results_folder, write_masks, write_record
-    from lesionclick.checks.plausibility import run_checks
+    from lesionclick.checks.plausibility import check_result, run_checks
     from lesionclick.dicom.study import StudyChoices, open_files, open_study
     from lesionclick.report import lesion_files
     from lesionclick.report.html import page_of, write_html
@@ -173,10 +173,10 @@ def segment_command(
         mask_zyx = session.predict().mask
         with log.stage("measuring"):
             table = measure_lesions(mask_zyx, case.pet_zyx, case.geometry, organs_zyx)
-            warnings = run_checks(case, mask_zyx, spacing_zyx, model_takes_clicks=wants_clicks)
-        for warning in warnings:
-            if warning not in doubts:
-                logger.warning(warning.sentence)
+            of_mask = check_result(case, mask_zyx, doubts)
+        for warning in of_mask:
+            logger.warning(warning.sentence)
+        warnings = doubts + of_mask
         with log.stage("writing"):
             target = opened.ct_geometry if grid == Grid.ct else case.geometry
             for name, labels_zyx in (("lesions", mask_zyx), ("organs", organs_zyx)):

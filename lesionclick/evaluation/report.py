@@ -1,6 +1,5 @@
 """Report of an evaluation: the tables and figures of a folder of results, made from what it holds of each case."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from lesionclick.case.dataset import Dataset
 from lesionclick.evaluation.results import Results
 from lesionclick.evaluation.summary import Summary
 from lesionclick.evaluation.table import TABLE_FILE, Table
-from lesionclick.files import replacing
+from lesionclick.files import replacing, write_json
 
 SUMMARY_JSON, SUMMARY_MARKDOWN = Path("summary.json"), Path("summary.md")
 
@@ -44,8 +43,7 @@ def _write_summary(table: Table, settings: Mapping[str, Any], failures: Mapping[
         "failed": failures,
         "groups": summary.to_json(),
     }
-    with replacing(folder / SUMMARY_JSON) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_json(content, folder / SUMMARY_JSON)
     text = f"# {settings['model']} on {settings['dataset']}\n\n{summary.to_markdown()}"
     if failures:
         listed = "".join(f"- {name}: {reason}\n" for name, reason in failures.items())

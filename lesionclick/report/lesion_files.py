@@ -4,10 +4,10 @@ Both hold the same numbers, to six significant digits.
 """
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
+from lesionclick import files
 from lesionclick.files import replacing
 from lesionclick.report.measurements import Lesion, LesionTable
 
@@ -79,8 +79,7 @@ def write_json(table: LesionTable, path: Path) -> None:
         "case": case_figures(table),
         "lesions": [lesion_row(lesion) for lesion in table.lesions],
     }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    files.write_json(content, path)
 
 
 def lesion_row(lesion: Lesion) -> dict[str, int | float | str | None]:

@@ -20,14 +20,14 @@ from helpers_dicom_output import (
     make_mask,
     make_result,
     needs_dciodvfy,
+    read_pet,
     validation_errors,
     write_as_one_object,
 )
 from pydicom.dataset import Dataset
 
 from lesionclick.dicom.result import LesionResult, write_object
-from lesionclick.dicom.series import choose_series, find_series
-from lesionclick.dicom.volume import SeriesVolume, read_volume
+from lesionclick.dicom.volume import SeriesVolume
 from lesionclick.dicom.write_report import make_report
 from lesionclick.dicom.write_segmentation import make_segmentation
 
@@ -48,10 +48,6 @@ MEASUREMENTS = [
     Measurement(3, 2e-7, 3.0, 1 / 3, float("nan"), 6e-7),
 ]
 """Fit the lesions of `make_mask`."""
-
-
-def read_pet(study: Path) -> SeriesVolume:
-    return read_volume(choose_series(study, find_series(study), "PT"))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from helpers_dicom_output import (
     make_mask,
     make_result,
     needs_dciodvfy,
+    read_pet,
     validation_errors,
     write_as_one_object,
 )
@@ -22,18 +23,13 @@ from matplotlib.path import Path as Polygon
 from skimage.draw import polygon2mask
 
 from lesionclick.dicom.result import write_object
-from lesionclick.dicom.series import choose_series, find_series
-from lesionclick.dicom.volume import SeriesVolume, read_volume
+from lesionclick.dicom.volume import SeriesVolume
 from lesionclick.dicom.write_rtstruct import keyhole_contours, make_rtstruct
 
 
 @pytest.fixture
 def study() -> SyntheticStudy:
     return SyntheticStudy()
-
-
-def read_pet(study: Path) -> SeriesVolume:
-    return read_volume(choose_series(study, find_series(study), "PT"))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from helpers_dicom_output import (
     make_mask,
     make_result,
     needs_dciodvfy,
+    read_pet,
     read_with_dcmqi,
     validation_errors,
     write_as_one_object,
@@ -27,8 +28,7 @@ from pydicom.uid import PositronEmissionTomographyImageStorage
 from lesionclick.case.organs import ORGANS
 from lesionclick.dicom.result import ORGAN_CODES, write_object
 from lesionclick.dicom.segmentation import read_segments, segment_labels
-from lesionclick.dicom.series import choose_series, find_series
-from lesionclick.dicom.volume import SeriesVolume, read_volume
+from lesionclick.dicom.volume import SeriesVolume
 from lesionclick.dicom.write_segmentation import make_segmentation
 from lesionclick.errors import CaseError
 
@@ -36,10 +36,6 @@ from lesionclick.errors import CaseError
 @pytest.fixture
 def study() -> SyntheticStudy:
     return SyntheticStudy()
-
-
-def read_pet(study: Path) -> SeriesVolume:
-    return read_volume(choose_series(study, find_series(study), "PT"))
 
 
 @pytest.fixture

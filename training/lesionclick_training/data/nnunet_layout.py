@@ -13,7 +13,6 @@ lesion and nothing else. In both channels -2 means that nobody knows: nnU-Net co
 """
 
 import contextlib
-import json
 import re
 import shutil
 import tempfile
@@ -27,7 +26,7 @@ from lesionclick.case.dataset import CT_SUFFIX, FILE_ENDING, PET_SUFFIX, case_na
 from lesionclick.case.organs import ORGANS as ORGANS
 from lesionclick.case.organs import organ_number as organ_number
 from lesionclick.errors import CaseError
-from lesionclick.files import describe_error, read_json_object, replacing
+from lesionclick.files import describe_error, read_json_object, replacing, write_json
 from lesionclick.model.files import DATASET_FILE
 from lesionclick_training.data.splits import (
     FOLDS,
@@ -128,8 +127,7 @@ def write_dataset_json(dataset: Path, description: str = "") -> None:
         "description": description,
         "overwrite_image_reader_writer": "SimpleITKIO",
     }
-    with replacing(dataset / DATASET_FILE) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
+    write_json(content, dataset / DATASET_FILE)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Splits of a dataset's cases for cross-validation: read, written, and made so that no patient is on both sides."""
 
-import json
 import logging
 import random
 from collections import defaultdict
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from lesionclick.case.dataset import case_names, tracer_of
 from lesionclick.errors import CaseError
-from lesionclick.files import read_json, replacing
+from lesionclick.files import read_json, write_json
 
 logger = logging.getLogger("lesionclick")
 
@@ -68,8 +67,7 @@ def write_splits(folder: Path, splits: Sequence[Mapping[str, Sequence[str]]]) ->
         CaseError: the file cannot be written.
     """
     listed = [{"train": list(fold["train"]), "val": list(fold["val"])} for fold in splits]
-    with replacing(folder / SPLITS_FILE) as temporary:
-        temporary.write_text(json.dumps(listed, indent=1) + "\n")
+    write_json(listed, folder / SPLITS_FILE)
 
 
 def patient_of(name: str) -> str:

@@ -3,7 +3,6 @@
 nnU-Net's planner fits patch and network to the memory of a GPU; here they are given, and all else is as it writes it.
 """
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape
 
 from lesionclick.errors import CaseError
-from lesionclick.files import read_json_object, replacing
+from lesionclick.files import read_json_object, write_json
 from lesionclick_training.nnunet.network_sizes import CONFIGURATION, LOW_UPTAKE, NetworkPlan, PETNormalization
 
 PET_CHANNEL = "1"
@@ -41,9 +40,7 @@ def write_plans(
     intensities = fingerprint["foreground_intensity_properties_per_channel"]
     if not all(math.isfinite(value) for channel in intensities.values() for value in channel.values()):
         raise CaseError(f"{fingerprint_path}: holds no intensities of lesions, expected a lesion in some case")
-    content = make_plans(preprocessed.name, fingerprint, plan, pet_normalization)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
+    write_json(make_plans(preprocessed.name, fingerprint, plan, pet_normalization), path)
     return path
 
 

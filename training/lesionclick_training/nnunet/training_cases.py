@@ -6,7 +6,6 @@ The record is of the network's own training and, where that started from a check
 that one's, so that a validation can tell which cases are new to a network.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from lesionclick.case.dataset import case_names
 from lesionclick.errors import CaseError, ModelError
-from lesionclick.files import read_json_object, replacing
+from lesionclick.files import read_json_object, write_json
 from lesionclick.model.files import fold_folder
 from lesionclick_training.data.splits import SPLITS_FILE, Splits, read_splits, require_same_splits
 from lesionclick_training.nnunet.job import TrainingJob
@@ -86,8 +85,7 @@ def record_training_cases(workspace: Workspace, job: TrainingJob, *, resume: boo
         "fold": job.fold,
         "training_cases": sorted(cases),
     }
-    with replacing(folder / TRAINING_CASES_FILE) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
+    write_json(content, folder / TRAINING_CASES_FILE)
 
 
 def read_training_cases(folder: Path) -> set[str] | None:

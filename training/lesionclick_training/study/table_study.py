@@ -17,7 +17,7 @@ from lesionclick.case.dataset import Dataset
 from lesionclick.errors import CaseError
 from lesionclick.evaluation.results import SETTINGS_FILE
 from lesionclick.evaluation.table import Table
-from lesionclick.files import read_json_object, replacing, short_json
+from lesionclick.files import read_json_object, short_json, write_json
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.inference.settings import FieldOfView, InferenceSettings
 from lesionclick.model.checksums import sha256_of
@@ -139,8 +139,7 @@ class TableStudy:
         if not path.exists():
             if any(self.workspace.results.glob("*.csv")):
                 logger.warning("%s: is written now, it is not known whether earlier rows had these settings", path)
-            with replacing(path) as temporary:
-                temporary.write_text(json.dumps(settings, indent=1) + "\n")
+            write_json(settings, path)
         stored = read_json_object(path, CaseError)
         for name in [*settings, *(name for name in stored if name not in settings)]:
             there, now = stored.get(name), settings.get(name)
