@@ -123,21 +123,23 @@ def _parse_whole_number(variable: str, text: str, minimum: int) -> int:
     return int(text)
 
 
-def _parse_fraction(variable: str, text: str) -> float:
+def _number_of(text: str) -> float:
+    """The number that a text stands for; NaN, which no bound holds, where it stands for none."""
     try:
-        fraction = float(text)
+        return float(text)
     except ValueError:
-        fraction = math.nan
+        return math.nan
+
+
+def _parse_fraction(variable: str, text: str) -> float:
+    fraction = _number_of(text)
     if not 0 < fraction <= 1:
         raise LesionClickError(f"{variable} is {text!r}, expected a number above 0 and at most 1")
     return fraction
 
 
 def _parse_share(variable: str, text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
+    share = _number_of(text)
     if not 0 <= share <= 1:
         raise LesionClickError(f"{variable} is {text!r}, expected a number from 0 to 1")
     return share
@@ -150,10 +152,7 @@ def _parse_choice(variable: str, text: str, choices: type[StrEnum]) -> StrEnum:
 
 
 def _parse_weight(variable: str, text: str) -> float:
-    try:
-        weight = float(text)
-    except ValueError:
-        weight = math.nan
+    weight = _number_of(text)
     if not 0 <= weight < math.inf:
         raise LesionClickError(f"{variable} is {text!r}, expected a number of at least 0")
     return weight
