@@ -95,7 +95,7 @@ def make_plans(
                 },
             }
         },
-        "foreground_intensity_properties_per_channel": INTENSITIES,
+        "foreground_intensity_properties_per_channel": copy.deepcopy(INTENSITIES),
     }
 
 

@@ -1,3 +1,4 @@
+import copy
 import sys
 from pathlib import Path
 
@@ -24,3 +25,10 @@ def test_weights_are_those_of_their_seed(tmp_path: Path) -> None:
     first, same, other = (output_of_noise(network, 4, (16, 16, 16)) for network in networks)
     assert first.equal(same)
     assert not first.equal(other)
+
+
+def test_plans_belong_to_the_test_that_changes_them() -> None:
+    """A test that changed a table that all plans shared let another one pass or fail by their order."""
+    changed, expected = testing.make_plans(), copy.deepcopy(testing.make_plans())
+    changed["foreground_intensity_properties_per_channel"]["1"]["mean"] *= 2
+    assert testing.make_plans() == expected != changed
