@@ -157,6 +157,13 @@ def train_command(
             help="Share of the patches whose clicks are drawn from the network's own errors, in up to 3 rounds.",
         ),
     ] = DEFAULTS.corrective_clicks,
+    contour_variation: Annotated[
+        float,
+        typer.Option(
+            envvar=variable_of("contour_variation"),
+            help="Share of the patches with lesions drawn as another reader might have, and clicks on these contours.",
+        ),
+    ] = DEFAULTS.contour_variation,
     scribbles: Annotated[
         float,
         typer.Option(
@@ -192,6 +199,7 @@ def train_command(
         balance_components=balance_components,
         lesion_free_loss=lesion_free_loss,
         corrective_clicks=corrective_clicks,
+        contour_variation=contour_variation,
         scribbles=scribbles,
     )
     job = TrainingJob(dataset, fold, variant, size, device, pretrained, stem, num_gpus)

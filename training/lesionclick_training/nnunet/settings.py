@@ -58,6 +58,8 @@ class TrainingSettings:
             `lesion_free_loss.LesionFreeLoss`; 0 for none.
         corrective_clicks: share of the training samples whose clicks are drawn from the network's own errors, see
             `corrective_clicks.with_corrective_clicks`.
+        contour_variation: share of the patches with lesions drawn as another reader might have, see
+            `vary_contours.VaryContours`, so that clicks on a rim tell a network what the image does not.
         scribbles: share of the patches in which lines take the place of clicks, as in autoPET V.
 
     Raises:
@@ -80,6 +82,7 @@ class TrainingSettings:
     balance_components: bool = False
     lesion_free_loss: float = 0.0
     corrective_clicks: float = 0.0
+    contour_variation: float = 0.0
     scribbles: float = 0.0
 
     def __post_init__(self) -> None:
@@ -185,5 +188,6 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "balance_components": _parse_truth,
     "lesion_free_loss": _parse_weight,
     "corrective_clicks": _parse_share,
+    "contour_variation": _parse_share,
     "scribbles": _parse_share,
 }

@@ -14,6 +14,7 @@ import torch
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
+from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTransform
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -29,6 +30,7 @@ from lesionclick_training.augmentation.draw_clicks import DrawClicks
 from lesionclick_training.augmentation.misalignment import PETCTMisalignment
 from lesionclick_training.augmentation.strong import strong_transforms
 from lesionclick_training.augmentation.unknown_outside import UnknownOutside
+from lesionclick_training.augmentation.vary_contours import VaryContours
 from lesionclick_training.data.nnunet_layout import UNKNOWN
 from lesionclick_training.nnunet.balanced_components import BalancedComponents
 from lesionclick_training.nnunet.corrective_clicks import with_corrective_clicks
@@ -155,7 +157,12 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
             intensities = self.plans_manager.foreground_intensity_properties_per_channel
             pipeline.transforms[turn + 1 : turn + 1] = strong_transforms(intensities)
         pipeline.transforms.insert(0, PETCTMisalignment())
-        return self._with_clicks(pipeline)
+        self._with_clicks(pipeline)
+        share = self.settings.contour_variation
+        if share:
+            (clicks,) = (i for i, each in enumerate(pipeline.transforms) if isinstance(each, UnknownOutside))
+            pipeline.transforms.insert(clicks, RandomTransform(VaryContours(), apply_probability=share))
+        return pipeline
 
     def get_validation_transforms(self, *arguments: Any, **named_arguments: Any) -> BasicTransform:
         """nnU-Net's own, with clicks drawn as in training."""

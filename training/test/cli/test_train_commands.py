@@ -89,6 +89,8 @@ def test_train_hands_on_ideas_beyond_the_paper(
         2,
         "--corrective-clicks",
         0.5,
+        "--contour-variation",
+        0.3,
         "--scribbles",
         0.1,
     )
@@ -101,6 +103,7 @@ def test_train_hands_on_ideas_beyond_the_paper(
         balance_components=True,
         lesion_free_loss=2.0,
         corrective_clicks=0.5,
+        contour_variation=0.3,
         scribbles=0.1,
     )
 

@@ -25,13 +25,14 @@ OTHERS = TrainingSettings(
     balance_components=True,
     lesion_free_loss=2.0,
     corrective_clicks=0.5,
+    contour_variation=0.3,
     scribbles=0.1,
 )
 
 
 def test_defaults_are_nnunets_and_the_papers() -> None:
     published = (1000, 250, 50, 1e-3, "SGD", 0.33, 1.0, None, None)
-    ideas = (3, "published", 0.0, "published", False, 0.0, 0.0, 0.0)  # none beyond the paper
+    ideas = (3, "published", 0.0, "published", False, 0.0, 0.0, 0.0, 0.0)  # none beyond the paper
     assert dataclasses.astuple(TrainingSettings.from_environment({})) == (*published, *ideas)
 
 

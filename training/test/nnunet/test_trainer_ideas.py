@@ -12,6 +12,7 @@ from helpers_training import make_batch, make_trainer, make_workspace, tiny_envi
 from lesionclick_training.augmentation.choices import Augmentation, ClickCounts
 from lesionclick_training.augmentation.draw_clicks import DrawClicks
 from lesionclick_training.augmentation.uptake_noise import UptakeNoise
+from lesionclick_training.augmentation.vary_contours import VaryContours
 from lesionclick_training.nnunet.lesion_free_loss import penalize_made_up
 from lesionclick_training.nnunet.settings import TrainingSettings
 from lesionclick_training.nnunet.workspace import Workspace
@@ -83,6 +84,21 @@ def test_clicks_come_from_the_networks_errors_where_the_settings_say_so(workspac
     if share:  # a fresh network finds nothing: each sample's largest lesion is clicked
         assert not seen[0][1].any()
         assert all((sample[0] == 1).sum() >= 1 for sample in seen[-1][1])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_contours_vary_before_clicks_are_drawn_and_in_training_alone(workspace: Workspace, share: float) -> None:
+    trainer = make_trainer(workspace, settings=TrainingSettings(contour_variation=share))
+    training, validation = (loader.data_loader.transforms.transforms for loader in trainer.get_dataloaders())
+    varying = [
+        (index, each.apply_probability)
+        for index, each in enumerate(training)
+        if isinstance(getattr(each, "transform", None), VaryContours)
+    ]
+    (clicks,) = (index for index, each in enumerate(training) if isinstance(each, DrawClicks))
+    assert [at for _, at in varying] == [share] * bool(share)
+    assert all(index < clicks for index, _ in varying)
+    assert not any(isinstance(getattr(each, "transform", each), VaryContours) for each in validation)
 
 
 def test_settings_of_clicks_reach_both_loaders(workspace: Workspace) -> None:
