@@ -1,10 +1,11 @@
 """Files: written whole or not at all, and JSON read with one clear sentence where it cannot be read."""
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,24 @@ def require_writable(path: Path) -> None:
         raise CaseError(f"{path}: cannot be written, {ancestor} is not a writable folder")
     if path.is_dir():
         raise CaseError(f"{path}: is a folder, expected a file or nothing there")
+
+
+def require_apart(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> None:
+    """Raises CaseError where an output is, holds or lies in another output or an input; looks at paths alone.
+
+    Args:
+        outputs: files or folders that are to be written, each under its name in a sentence.
+        inputs: likewise those that are read.
+    """
+    pairs = [*itertools.combinations(outputs.items(), 2), *itertools.product(inputs.items(), outputs.items())]
+    for (other, taken), (name, path) in pairs:
+        if is_inside(path, taken) or is_inside(taken, path):
+            raise CaseError(f"{path}: is no place for {name}, since {other} has {taken}; expected one apart from it")
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder's, or of something in it, existing or not; links are followed."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 @contextlib.contextmanager

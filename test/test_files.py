@@ -4,7 +4,15 @@ from pathlib import Path
 import pytest
 
 from lesionclick.errors import CaseError, ModelError
-from lesionclick.files import describe_error, read_json, read_json_object, replacing, require_writable, short_json
+from lesionclick.files import (
+    describe_error,
+    read_json,
+    read_json_object,
+    replacing,
+    require_apart,
+    require_writable,
+    short_json,
+)
 
 
 def test_json_is_read(tmp_path: Path) -> None:
@@ -75,3 +83,27 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match=f"^{tmp_path}: is a folder, expected a file"):
         require_writable(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("report", "taken"),
+    [
+        ("mask", "the mask"),
+        ("mask/x/y", "the mask"),
+        (".", "the mask"),
+        ("a/../in", "the case"),
+        ("link/b", "the case"),
+    ],
+)
+def test_outputs_lie_apart_from_each_other_and_from_what_is_read(report: str, taken: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    with pytest.raises(CaseError) as error:
+        outputs = {"the mask": tmp_path / "mask", "the report": tmp_path / report}
+        require_apart(outputs, {"the case": tmp_path / "in"})
+    assert taken in str(error.value)
+    assert str(error.value).count("expected") == 1
+
+
+def test_files_of_one_folder_lie_apart(tmp_path: Path) -> None:
+    outputs = {"the mask": tmp_path / "mask", "the report": tmp_path / "mask.json"}
+    require_apart(outputs, {"the case": tmp_path / "in", "the model": tmp_path / "in"})

@@ -111,6 +111,16 @@ def _read_volume(path: Path) -> tuple[np.ndarray, Geometry]:
     return array_from_image(image), Geometry.of(image)
 
 
+def case_files(folder: Path) -> dict[str, Path]:
+    """Where a case in Grand Challenge layout has what, by what it is in a sentence; whether or not it is there."""
+    return {
+        "the CT": folder / CT_FOLDER,
+        "the PET": folder / PET_FOLDER,
+        "the list of clicks": folder / CLICKS_FILE,
+        "the truth": folder / TRUTH_FILE,
+    }
+
+
 def only_file(folder: Path) -> Path:
     """The one file of a folder, hidden ones aside; CaseError where there is none or more than one."""
     try:

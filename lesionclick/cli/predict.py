@@ -79,17 +79,19 @@ def predict_command(
     ] = None,
 ) -> None:
     """Segments a case: CT, PET and clicks in, lesion mask out."""
-    from lesionclick.case.case import Case, mask_path
+    from lesionclick.case.case import MASK_FOLDER, Case, case_files, mask_path
     from lesionclick.case.images import write_mask, write_probabilities
     from lesionclick.checks.plausibility import check_result, run_checks
-    from lesionclick.files import require_writable, write_json
+    from lesionclick.files import require_apart, require_writable, write_json
 
+    others = {"the file of probabilities": probabilities, "the report": report}
+    outputs = {"the mask": output / MASK_FOLDER, **{name: path for name, path in others.items() if path is not None}}
+    require_apart(outputs, case_files(case_folder))
     with log.stage("reading the case"):
         case = Case.read(case_folder)
     target = mask_path(case, output)
-    for path in (target, probabilities, report):
-        if path is not None:
-            require_writable(path)
+    for path in (target, *list(outputs.values())[1:]):
+        require_writable(path)
     with log.stage("checking the model"):
         from lesionclick.inference.ensemble import Ensemble  # torch takes seconds to load
         from lesionclick.session.session import Session

@@ -88,6 +88,30 @@ def test_output_that_cannot_be_written_is_one_sentence(
     assert blocked.read_text() == "in the way"
 
 
+@pytest.mark.parametrize(
+    ("option", "place", "taken"),
+    [
+        ("--report", "out/images/tumor-lesion-segmentation/case.mha", "the mask"),
+        ("--report", "out", "the mask"),
+        ("--report", "p.npz", "the file of probabilities"),
+        ("--report", "input/lesion-clicks.json", "the list of clicks"),
+        ("--probabilities", "input/images/pet/case.mha", "the PET"),
+        ("--output", "input/images/ct", "the CT"),
+    ],
+)
+def test_what_is_written_lies_apart_from_all_else(
+    option: str, place: str, taken: str, case_folder: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    options = {"--output": tmp_path / "out", "--probabilities": tmp_path / "p.npz"} | {option: tmp_path / place}
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    missing = tmp_path / "nowhere"  # nothing is read before
+    sentence = refused(
+        *("predict", "--input", case_folder, "--model", missing), *(each for pair in options.items() for each in pair)
+    )
+    assert f"since {taken} has " in sentence
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_process_reports_an_unexpected_error_with_a_traceback(tmp_path: Path, case_folder: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "from lesionclick.case.case import Case\n"
