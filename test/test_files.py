@@ -97,10 +97,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 )
 def test_outputs_lie_apart_from_each_other_and_from_what_is_read(report: str, taken: str, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "in")
+    outputs = {"the mask": tmp_path / "mask", "the report": tmp_path / report}
     with pytest.raises(CaseError) as error:
-        outputs = {"the mask": tmp_path / "mask", "the report": tmp_path / report}
         require_apart(outputs, {"the case": tmp_path / "in"})
-    assert taken in str(error.value)
+    assert f"since {taken} has " in str(error.value)
     assert str(error.value).count("expected") == 1
 
 

@@ -36,7 +36,7 @@ class PostProcessing:
     Attributes:
         lesion_free_gate_ml: the mask is empty where its volume is below this and no tumor click is given; 0 for no
             gate.
-        component_floor: components (26 neighbors) whose mean probability is below this are removed, unless a tumor
+        component_floor: components (18 neighbors) whose mean probability is below this are removed, unless a tumor
             click lies in them; up to 0.5 no component is.
         obey_clicks: whether a missed tumor click is marked with the region that its probability supports, and what a
             background click lies in is removed.

@@ -67,8 +67,8 @@ def _frames(upright: Upright) -> Iterator[np.ndarray]:
     for frame in range(FRAMES):
         angle = 2 * math.pi * frame / FRAMES
         cosine, sine = math.cos(angle), math.sin(angle)
-        source_x = np.round(across * cosine - depth * sine + (wide - 1) / 2).astype(np.int64)
-        source_y = np.round(across * sine + depth * cosine + (deep - 1) / 2).astype(np.int64)
+        source_x = _nearest(across * cosine - depth * sine + (wide - 1) / 2)
+        source_y = _nearest(across * sine + depth * cosine + (deep - 1) / 2)
         inside = (source_x >= 0) & (source_x < wide) & (source_y >= 0) & (source_y < deep)
         uptake = np.zeros((size, rows), np.float32)
         for line in np.flatnonzero(inside.any(axis=1)):
@@ -77,8 +77,14 @@ def _frames(upright: Upright) -> Iterator[np.ndarray]:
             uptake[seen] = np.maximum(uptake[seen], found)
         lesions = np.zeros((rows, size), np.int32)
         column = (x - (wide - 1) / 2) * cosine + (y - (deep - 1) / 2) * sine + (size - 1) / 2
-        lesions[row, np.round(column).astype(np.int64)] = number
+        lesions[row, _nearest(column)] = number
         yield colored(uptake.T, lesions)
+
+
+def _nearest(places: np.ndarray) -> np.ndarray:
+    """The nearest whole numbers, of halves always the greater: numpy.round takes the even one and would leave gaps."""
+    nearest: np.ndarray = np.floor(places + 0.5 + 1e-6).astype(np.int64)  # sines and cosines are a little off
+    return nearest
 
 
 def _in_cubes(array: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:

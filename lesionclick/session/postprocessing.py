@@ -1,17 +1,18 @@
 """Post-processing: what becomes of a prediction's mask by its probabilities and by the clicks; all of it is optional.
 
 The published method has none. What is done, in this order, is said by `PostProcessing`: a floor for the mean
-probability of a component, obedience to clicks, and a gate for cases that are probably free of lesions.
+probability of a component, obedience to clicks, and a gate for cases that are probably free of lesions. Components are
+the lesions that the challenge counts, by 18 neighbors (`label_lesions`).
 """
 
 from collections.abc import Iterable, Sequence
 
-import cc3d
 import numpy as np
 from scipy.spatial import KDTree
 from scipy.special import expit
 
 from lesionclick.case.clicks import Click
+from lesionclick.case.lesions import label_lesions
 from lesionclick.inference.settings import PostProcessing
 
 SUPPORT = 0.5  # of a missed tumor click's probability; the region that has so much of it is marked with the click
@@ -55,11 +56,11 @@ def post_process(
 def remove_doubtful(
     mask: np.ndarray, logit_zyx: np.ndarray, tumor: Sequence[tuple[int, int, int]], floor: float
 ) -> np.ndarray:
-    """The mask without components (26 neighbors) whose mean probability is below a floor.
+    """The mask without components whose mean probability is below a floor.
 
     Components that hold a tumor click (z, y, x) stay.
     """
-    labels, count = _components(mask)
+    labels, count = label_lesions(mask)
     inside = labels[mask]
     sizes = np.bincount(inside, minlength=count + 1)
     sums = np.bincount(inside, expit(logit_zyx[mask].astype(np.float64)), minlength=count + 1)
@@ -79,7 +80,7 @@ def add_missed(
     """The mask with each tumor click (z, y, x) that it lacks, and the region that the click's probability supports.
 
     Be p the probability at the click. Its region are the voxels within `REACH_MM` that have at least `SUPPORT` * p, and
-    at least `LEAST_SUPPORT`, and are connected (26 neighbors) to the click by such voxels; the click's own voxel is
+    at least `LEAST_SUPPORT`, and are connected to the click by such voxels; the click's own voxel is
     marked in any case. A click inside of the mask adds nothing.
     """
     added = mask.copy()
@@ -97,7 +98,7 @@ def add_missed(
         supported = probability >= max(SUPPORT * probability[center], LEAST_SUPPORT)
         supported &= square <= REACH_MM**2
         supported[center] = True
-        labels, _ = _components(supported)
+        labels, _ = label_lesions(supported)
         added[box] |= labels == labels[center]
     return added
 
@@ -110,14 +111,14 @@ def remove_refused(
 ) -> np.ndarray:
     """The mask without what background clicks (z, y, x) refuse.
 
-    A component (26 neighbors) that holds a background click and no tumor click goes as a whole. One that holds both
+    A component that holds a background click and no tumor click goes as a whole. One that holds both
     loses the voxels that are nearer (mm, in a straight line) to one of its background clicks than to any of its tumor
     clicks. Background clicks outside of the mask change nothing.
     """
     refused = [point for point in background if mask[point]]
     if not refused:
         return mask
-    labels, _ = _components(mask)
+    labels, _ = label_lesions(mask)
     left = mask.copy()
     for number in {int(labels[point]) for point in refused}:
         component = labels == number
@@ -132,9 +133,3 @@ def remove_refused(
         )
         left[tuple(voxels[to_background < to_tumor].T)] = False
     return left
-
-
-def _components(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """The number of the component (26 neighbors) of each voxel, 1 to count and 0 outside, and the count."""
-    labels, count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
-    return labels, count

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from lesionclick.case.case import Case
 from lesionclick.case.geometry import Geometry
@@ -84,6 +84,23 @@ def test_rotating_picture_turns_all_around(ending: str, tmp_path: Path) -> None:
         middle = (picture.width - 1) / 2
     assert columns[0] > middle + 5
     assert columns[0] + columns[1] == pytest.approx(2 * middle, abs=2)
+
+
+@pytest.mark.parametrize("shape", [(8, 12, 15), (8, 15, 12), (8, 13, 15), (8, 12, 14)])
+def test_rotating_picture_has_no_gaps(shape: tuple[int, int, int], tmp_path: Path) -> None:
+    """A solid lesion is a solid patch from every side, whether the picture's width is odd or even."""
+    numbers = np.zeros(shape, np.uint32)
+    numbers[2:6, 3:9, 2:10] = 1
+    pet = np.where(numbers > 0, 7, 0.5).astype(np.float32)
+    case = Case("a", np.zeros_like(pet), pet, Geometry(shape[::-1], (4.0, 4.0, 4.0), (0.0, 0.0, 0.0), IDENTITY))
+    write_rotating_mip(case, numbers, tmp_path / "lesion.gif")
+    write_rotating_mip(case, np.zeros_like(numbers), tmp_path / "uptake.gif")
+    for name in ("lesion", "uptake"):
+        with Image.open(tmp_path / f"{name}.gif") as picture:
+            for frame, view in enumerate(ImageSequence.Iterator(picture)):
+                seen = colored_share(view) if name == "lesion" else np.asarray(view.convert("L")) < 128
+                columns = np.flatnonzero(seen.any(axis=0))
+                assert np.ptp(columns) + 1 == len(columns), (name, frame)
 
 
 def test_rotating_picture_without_lesions_is_gray(tmp_path: Path) -> None:

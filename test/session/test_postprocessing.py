@@ -59,10 +59,17 @@ def test_doubtful_components_go_unless_a_tumor_click_lies_in_them(probability: n
     np.testing.assert_array_equal(mask_of(probability, FLOOR, tumor(11)), probability > 0.5)
 
 
-def test_a_component_is_judged_by_its_mean_over_26_neighbors(probability: np.ndarray) -> None:
+def test_components_are_the_lesions_that_the_challenge_counts(probability: np.ndarray) -> None:
+    """Those of 18 neighbors: over a face or an edge, not over a corner."""
     probability[5, 7, 13] = 0.95  # touches the doubtful region at an edge: its mean is 0.635 then
     np.testing.assert_array_equal(mask_of(probability, PostProcessing(component_floor=0.63)), probability > 0.5)
     np.testing.assert_array_equal(mask_of(probability, PostProcessing(component_floor=0.64)), probability == 0.9)
+    probability[5, 7, 13] = 1e-4
+    probability[6, 7, 13] = 0.95  # touches it at a corner: judged by itself
+    np.testing.assert_array_equal(mask_of(probability, PostProcessing(component_floor=0.63)), probability >= 0.9)
+    np.testing.assert_array_equal(
+        mask_of(probability, OBEY, background(11)), (probability >= 0.9), "a background click takes one lesion away"
+    )
 
 
 # ---- gate
