@@ -6,13 +6,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import highdicom
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from helpers_dicom import SyntheticStudy
 from pydicom.uid import generate_uid
+from skimage.draw import polygon2mask
 
 from lesionclick.case.lesions import label_lesions
 from lesionclick.dicom.result import LesionResult, ModelIdentity
@@ -99,3 +102,36 @@ def read_with_dcmqi(path: Path, folder: Path, pet: SeriesVolume) -> np.ndarray:
         assert part.astype(bool).sum() == sitk.GetArrayViewFromImage(image).astype(bool).sum()  # all on the grid
         union = np.where(part > 0, int(file.stem), union)
     return union
+
+
+def fill_even_odd(points_yx: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The voxels whose centers a polygon holds by the even-odd rule."""
+    return np.asarray(polygon2mask(shape, points_yx))
+
+
+def read_regions(path: Path, pet: SeriesVolume) -> np.ndarray:
+    """ROI numbers of an RTSTRUCT's filled contours on the PET's grid, each in the slice of the image it refers to."""
+    slices = {(item.SOPInstanceUID, item.get("ReferencedFrameNumber")): index for index, item in enumerate(pet.slices)}
+    filled = np.zeros(pet.image.GetSize()[::-1], dtype=np.int64)
+    for region in pydicom.dcmread(path).ROIContourSequence:
+        for contour in region.get("ContourSequence", []):
+            assert contour.ContourGeometricType == "CLOSED_PLANAR"
+            points = np.reshape(np.array(contour.ContourData, dtype=float), (-1, 3))
+            assert len(points) == contour.NumberOfContourPoints
+            indices = [pet.image.TransformPhysicalPointToContinuousIndex(point.tolist()) for point in points]
+            index_xyz = np.array(indices)
+            image = contour.ContourImageSequence[0]
+            plane = slices[image.ReferencedSOPInstanceUID, image.get("ReferencedFrameNumber")]
+            assert np.allclose(index_xyz[:, 2], plane, atol=0.01)
+            inside = fill_even_odd(index_xyz[:, 1::-1], filled.shape[1:])
+            filled[plane][inside] = region.ReferencedROINumber
+    return filled
+
+
+def values_of(group: Any) -> dict[tuple[str, str | None, str], float]:
+    """Name, derivation and unit of each measurement in a group by their codes."""
+    values = {}
+    for measurement in group.get_measurements():
+        derivation = measurement.derivation.value if measurement.derivation else None
+        values[measurement.name.value, derivation, measurement.unit.value] = float(measurement.value)
+    return values

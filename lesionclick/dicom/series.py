@@ -43,6 +43,9 @@ _IMAGE_CLASSES = {
 
 _NAMES = {"CT": "CT", "PT": "PET", "SEG": "segmentation"}
 
+_OPTIONS = {"CT": "--ct-series", "PT": "--pet-series", "SEG": "--seg-series"}
+"""Of the commands that read studies, to name a series by."""
+
 _TOPOGRAM = re.compile(r"topogram|scout|locali[sz]er|surview|scanogra", re.IGNORECASE)
 
 
@@ -192,12 +195,14 @@ def choose_series(
     fit = [series for series in candidates if _why_unfit(series) is None]
     if not fit:
         raise CaseError(
-            f"{study}: holds no {modality} series to take unless it is named: {_list_series(candidates, reasons=True)}"
+            f"{study}: holds no {modality} series to take unless it is named ({_OPTIONS[modality]}): "
+            f"{_list_series(candidates, reasons=True)}"
         )
     left = _most_likely(fit, frame_of_reference)
     if len(left) > 1:
         raise CaseError(
-            f"{study}: holds {len(left)} {modality} series, name one by its UID or its number: {_list_series(left)}"
+            f"{study}: holds {len(left)} {modality} series, name one by UID or number ({_OPTIONS[modality]}): "
+            f"{_list_series(left)}"
         )
     return left[0]
 

@@ -41,7 +41,7 @@ def test_one_of_several_series_is_chosen_by_its_uid(tmp_path: Path) -> None:
     found = find_series(study.write(tmp_path / "patient 7"))
     with pytest.raises(
         CaseError,
-        match=rf"holds 2 CT series, name one by its UID or its number: CT number 1, .*'CT WB', 12 slices, UID {uid}",
+        match=rf"2 CT series, name one by UID or number \(--ct-series\): CT number 1, .*'CT WB', 12 slices, UID {uid}",
     ):
         choose_series(tmp_path, found, "CT")
     with pytest.raises(CaseError, match=r"holds no CT series 1\.2\.3, only CT number 1, 'CT WB', 12 slices"):
@@ -86,7 +86,8 @@ def test_what_is_no_volume_of_the_body_is_never_the_ct(
     assert choose_series(tmp_path, found, "CT", other).uid == other  # whoever names it shall have it
     alone = [series for series in found if series.uid != uid]
     with pytest.raises(
-        CaseError, match=rf"holds no CT series to take unless it is named: number 1, .*, UID {other}, {reason}"
+        CaseError,
+        match=rf"holds no CT series to take unless it is named \(--ct-series\): number 1, .*, UID {other}, {reason}",
     ):
         choose_series(tmp_path, alone, "CT")
 
@@ -114,7 +115,7 @@ def test_the_pet_corrected_for_attenuation_is_taken_and_none_without(tmp_path: P
         choose_series(tmp_path, alone, "PT")
     again = add_series(study, "PT", 5)
     found = find_series(study.write(tmp_path / "again"))
-    with pytest.raises(CaseError, match=rf"holds 2 PT series, name one by its UID or its number: .*{again}"):
+    with pytest.raises(CaseError, match=rf"holds 2 PT series, name one by UID or number \(--pet-series\): .*{again}"):
         choose_series(tmp_path, found, "PT")
 
 

@@ -58,8 +58,8 @@ def test_two_reconstructions_of_one_scan_have_to_be_told_apart(study: SyntheticS
         chosen(study, tmp_path)
     first = study.pet[0].SeriesInstanceUID
     assert str(raised.value) == (
-        f"{tmp_path}: holds 2 PT series, name one by its UID or its number: PT number 5, 'PET TrueX', 6 slices, UID "
-        f"{other}; PT number 1, 'PT WB', 5 slices, UID {first}"
+        f"{tmp_path}: holds 2 PT series, name one by UID or number (--pet-series): "
+        f"PT number 5, 'PET TrueX', 6 slices, UID {other}; PT number 1, 'PT WB', 5 slices, UID {first}"
     )
     found = find_series(tmp_path / "study")
     assert choose_series(tmp_path, found, "PT", "5").uid == other

@@ -3,7 +3,6 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from helpers_dicom_output import (
     needs_dciodvfy,
     read_pet,
     validation_errors,
+    values_of,
     write_as_one_object,
 )
 from pydicom.dataset import Dataset
@@ -64,15 +64,6 @@ def write_both(
     write_object(segmentation, paths[0])
     write_object(make_report(result, measurements, segmentation), paths[1])
     return paths
-
-
-def values_of(group: Any) -> dict[tuple[str, str | None, str], float]:
-    """Name, derivation and unit of each measurement in a group by their codes."""
-    values = {}
-    for measurement in group.get_measurements():
-        derivation = measurement.derivation.value if measurement.derivation else None
-        values[measurement.name.value, derivation, measurement.unit.value] = float(measurement.value)
-    return values
 
 
 def test_measurements_come_back(pet: SeriesVolume, tmp_path: Path) -> None:

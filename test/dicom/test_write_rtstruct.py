@@ -12,15 +12,16 @@ from helpers_dicom import PET_SHAPE, SyntheticStudy
 from helpers_dicom_output import (
     PHANTOM_MODEL,
     REAL_STUDIES,
+    fill_even_odd,
     make_mask,
     make_result,
     needs_dciodvfy,
     read_pet,
+    read_regions,
     validation_errors,
     write_as_one_object,
 )
 from matplotlib.path import Path as Polygon
-from skimage.draw import polygon2mask
 
 from lesionclick.dicom.result import write_object
 from lesionclick.dicom.volume import SeriesVolume
@@ -37,10 +38,6 @@ def pet(study: SyntheticStudy, tmp_path: Path) -> SeriesVolume:
     return read_pet(study.write(tmp_path / "study"))
 
 
-def fill_even_odd(points_yx: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    return np.asarray(polygon2mask(shape, points_yx))
-
-
 def fill_nonzero(points_yx: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Voxels around whose centers the polygon winds."""
     centers = np.indices(shape).reshape(2, -1).T
@@ -49,25 +46,6 @@ def fill_nonzero(points_yx: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 FILLS: Mapping[str, object] = {"even-odd": fill_even_odd, "nonzero": fill_nonzero}
-
-
-def read_regions(path: Path, pet: SeriesVolume) -> np.ndarray:
-    """ROI numbers of an RTSTRUCT's filled contours on the PET's grid, each in the slice of the image it refers to."""
-    slices = {(item.SOPInstanceUID, item.get("ReferencedFrameNumber")): index for index, item in enumerate(pet.slices)}
-    filled = np.zeros(pet.image.GetSize()[::-1], dtype=np.int64)
-    for region in pydicom.dcmread(path).ROIContourSequence:
-        for contour in region.get("ContourSequence", []):
-            assert contour.ContourGeometricType == "CLOSED_PLANAR"
-            points = np.reshape(np.array(contour.ContourData, dtype=float), (-1, 3))
-            assert len(points) == contour.NumberOfContourPoints
-            indices = [pet.image.TransformPhysicalPointToContinuousIndex(point.tolist()) for point in points]
-            index_xyz = np.array(indices)
-            image = contour.ContourImageSequence[0]
-            plane = slices[image.ReferencedSOPInstanceUID, image.get("ReferencedFrameNumber")]
-            assert np.allclose(index_xyz[:, 2], plane, atol=0.01)
-            inside = fill_even_odd(index_xyz[:, 1::-1], filled.shape[1:])
-            filled[plane][inside] = region.ReferencedROINumber
-    return filled
 
 
 @pytest.mark.parametrize("density", [0.2, 0.5, 0.8, 1.0])
