@@ -170,6 +170,21 @@ def train_command(
             envvar=variable_of("scribbles"), help="Share of the patches in which lines take the place of clicks."
         ),
     ] = DEFAULTS.scribbles,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            envvar=variable_of("teacher"),
+            help="Model folder of an ensemble, of the same plans, that this one network is to become like; the"
+            " training then writes to ROOT/distilled in place of ROOT/results.",
+        ),
+    ] = DEFAULTS.teacher,
+    teacher_weight: Annotated[
+        float,
+        typer.Option(
+            envvar=variable_of("teacher_weight"),
+            help="Share of the lesions' loss that is against the teacher; the rest is against the labels.",
+        ),
+    ] = DEFAULTS.teacher_weight,
     resume: Annotated[
         bool,
         typer.Option(
@@ -201,9 +216,13 @@ def train_command(
         corrective_clicks=corrective_clicks,
         contour_variation=contour_variation,
         scribbles=scribbles,
+        teacher=teacher,
+        teacher_weight=teacher_weight,
     )
     job = TrainingJob(dataset, fold, variant, size, device, pretrained, stem, num_gpus)
-    typer.echo(train_network(Workspace(root), job, settings, resume=resume))
+    # a folder of its own: the student's fold would join the teacher's, or take the place of one
+    workspace = Workspace(root) if teacher is None else Workspace(root, results_name="distilled")
+    typer.echo(train_network(workspace, job, settings, resume=resume))
 
 
 def pretrained_command(

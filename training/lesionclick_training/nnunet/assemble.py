@@ -17,10 +17,13 @@ from lesionclick.model.files import CHECKPOINT_FILE, DATASET_FILE, PACKED_FILE, 
 from lesionclick.model.folder import ModelFolder
 from lesionclick.model.pack import pack_fold
 from lesionclick.model.plans import find_difference
+from lesionclick_training.nnunet.mean_network import write_mean
 from lesionclick_training.nnunet.training_cases import TRAINING_CASES_FILE
 
 
-def assemble(trainings: Sequence[Path], out: Path, pack_as: torch.dtype | None = None) -> ModelFolder:
+def assemble(
+    trainings: Sequence[Path], out: Path, pack_as: torch.dtype | None = None, *, mean: bool = False
+) -> ModelFolder:
     """Copies the networks of model folders that mean the same into one folder, numbered anew from fold_0.
 
     The record of a network's training cases, where there is one, goes with a checkpoint that is copied. Packed networks
@@ -30,6 +33,7 @@ def assemble(trainings: Sequence[Path], out: Path, pack_as: torch.dtype | None =
         trainings: model folders, packed or not; their networks follow one another in this order.
         out: the new folder; must not exist. It appears whole or not at all.
         pack_as: number format of a packed folder, see `lesionclick.model.pack.pack`; None to copy files as they are.
+        mean: whether the folder gets one network in place of all, of their mean weights, see `mean_network.write_mean`.
 
     Returns:
         The new folder, read back and checked. Its dataset.json is that of the first, with every description.
@@ -53,6 +57,11 @@ def assemble(trainings: Sequence[Path], out: Path, pack_as: torch.dtype | None =
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
             folder = Path(temporary, out.name)
+            if mean:
+                one = Path(temporary, f"{out.name}.mean")
+                _write_head(models[0], datasets[0], one)
+                write_mean(models, one)
+                models = [ModelFolder.read(one)]
             _write(models, datasets[0], folder, pack_as)
             folder.rename(out)
     except (OSError, SafetensorError) as error:
@@ -83,11 +92,16 @@ def _require_same(
         )
 
 
-def _write(models: Sequence[ModelFolder], dataset: dict[str, Any], out: Path, pack_as: torch.dtype | None) -> None:
+def _write_head(model: ModelFolder, dataset: dict[str, Any], out: Path) -> None:
+    """Makes a folder with all but the networks of a model folder."""
     out.mkdir()
-    shutil.copyfile(models[0].path / PLANS_FILE, out / PLANS_FILE)
+    shutil.copyfile(model.path / PLANS_FILE, out / PLANS_FILE)
     (out / DATASET_FILE).write_text(json.dumps(dataset, indent=1) + "\n")
-    (out / PROMPT_FILE).write_text(json.dumps(models[0].encoding.to_json()) + "\n")
+    (out / PROMPT_FILE).write_text(json.dumps(model.encoding.to_json()) + "\n")
+
+
+def _write(models: Sequence[ModelFolder], dataset: dict[str, Any], out: Path, pack_as: torch.dtype | None) -> None:
+    _write_head(models[0], dataset, out)
     networks = [(model, fold) for model in models for fold in model.folds]
     for number, (model, fold) in enumerate(networks):
         target = out / fold_folder(number)

@@ -109,7 +109,12 @@ class LesionOrganLoss(nn.Module):
             A scalar.
         """
         output = output.float()
-        loss: torch.Tensor = self.loss(output[:, :LESION_CLASSES], lesion_target(segmentation))
+        loss = self.lesion_loss(output[:, :LESION_CLASSES], segmentation)
         if output.shape[1] > LESION_CLASSES:
             loss = loss + self.organ_weight * self.loss(output[:, LESION_CLASSES:], organ_target(segmentation))
+        return loss
+
+    def lesion_loss(self, output: torch.Tensor, segmentation: torch.Tensor) -> torch.Tensor:
+        """The lesions' part, of their logits (batch, 2, z, y, x) and the stored segmentation."""
+        loss: torch.Tensor = self.loss(output, lesion_target(segmentation))
         return loss

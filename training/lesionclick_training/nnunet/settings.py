@@ -61,6 +61,9 @@ class TrainingSettings:
         contour_variation: share of the patches with lesions drawn as another reader might have, see
             `vary_contours.VaryContours`, so that clicks on a rim tell a network what the image does not.
         scribbles: share of the patches in which lines take the place of clicks, as in autoPET V.
+        teacher: the model folder of an ensemble that the network is to become like, see `teacher.Teacher`.
+        teacher_weight: share of the lesions' loss that is against the teacher, where there is one; the rest is against
+            the labels.
 
     Raises:
         LesionClickError: a value is not of its kind; the sentence names its variable.
@@ -84,6 +87,8 @@ class TrainingSettings:
     corrective_clicks: float = 0.0
     contour_variation: float = 0.0
     scribbles: float = 0.0
+    teacher: Path | None = None
+    teacher_weight: float = 0.5
 
     def __post_init__(self) -> None:
         """Checks every value as `from_environment` does."""
@@ -190,4 +195,6 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "corrective_clicks": _parse_share,
     "contour_variation": _parse_share,
     "scribbles": _parse_share,
+    "teacher": _parse_path,
+    "teacher_weight": _parse_share,
 }

@@ -44,6 +44,8 @@ from lesionclick_training.nnunet.organ_supervision import (
     lesion_target,
 )
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
+from lesionclick_training.nnunet.taught_loss import TaughtLoss
+from lesionclick_training.nnunet.teacher import Teacher
 
 CLICK_CHANNELS = 2  # tumor clicks, background clicks
 
@@ -64,7 +66,8 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
         """Builds network, optimizer and loss, with the settings that the environment gives.
 
         Raises:
-            LesionClickError: a variable of the environment is not of its kind, or names a checkpoint of other heads.
+            LesionClickError: a variable of the environment is not of its kind, or names a checkpoint of other heads or
+                a teacher that takes other inputs.
         """
         self.settings = TrainingSettings.from_environment()
         self.num_epochs = self.settings.epochs
@@ -78,6 +81,9 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
         self.print_to_log_file(f"Settings: {self.settings}", also_print_to_console=False)
         if self.settings.lesion_heads is not None:
             _load_lesion_heads(self.network, self.settings.lesion_heads)
+        self.teacher: Teacher | None = None
+        if self.settings.teacher is not None:
+            self.teacher = Teacher.load(self.settings.teacher, self.plans_manager.plans, self.encoding, self.device)
         if self.device.type == "cpu":
             self._autocast_on_cpu()
 
@@ -130,13 +136,17 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
     def _build_loss(self) -> nn.Module:
         """nnU-Net's Dice + cross-entropy with deep supervision, its Dice with smooth 0, for lesions and for organs.
 
-        Voxels that are unknown to one of the two tasks are left out of its loss. Where the settings say so, lesions
-        made up in patches without any are penalized on top.
+        Voxels that are unknown to one of the two tasks are left out of its loss. Where the settings say so, a teacher
+        has a share of the lesions' loss, and lesions made up in patches without any are penalized on top.
         """
         loss = super()._build_loss()
         loss.loss.dc.smooth = 0.0
         leave_out_unknown(loss.loss)
-        loss.loss = LesionOrganLoss(loss.loss, self.settings.organ_weight)
+        organ_weight, teacher_weight = self.settings.organ_weight, self.settings.teacher_weight
+        if self.settings.teacher is None:
+            loss.loss = LesionOrganLoss(loss.loss, organ_weight)
+        else:
+            loss.loss = TaughtLoss(loss.loss, organ_weight, teacher_weight)
         of_both: nn.Module = loss
         weight = self.settings.lesion_free_loss
         return LesionFreeLoss(of_both, weight) if weight else of_both
@@ -199,7 +209,7 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
             partial.replace(filename)
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """nnU-Net's own; with clicks in the network's own errors, where the settings say so."""
+        """nnU-Net's own; with clicks in the network's own errors, and a teacher, where the settings say so."""
         share = self.settings.corrective_clicks
         if share and self.encoding is not None:
             data = batch["data"].to(self.device, non_blocking=True)
@@ -209,6 +219,9 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
                 **batch,
                 "data": with_corrective_clicks(self.network, data, lesion, self.encoding, share, generator),
             }
+        if self.teacher is not None:
+            data, *targets = (each.to(self.device, non_blocking=True) for each in (batch["data"], *batch["target"]))
+            batch = {**batch, "data": data, "target": self.teacher.append_to(targets, data)}
         done: dict[str, Any] = super().train_step(batch)
         return done
 

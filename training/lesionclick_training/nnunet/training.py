@@ -16,6 +16,7 @@ from lesionclick_training.nnunet.network_sizes import CONFIGURATION
 from lesionclick_training.nnunet.pretrained import write_pretrained
 from lesionclick_training.nnunet.resume import Progress, find_checkpoint, read_progress, set_aside
 from lesionclick_training.nnunet.settings import TrainingSettings
+from lesionclick_training.nnunet.teacher import read_teacher
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
 from lesionclick_training.nnunet.training_cases import record_training_cases
 from lesionclick_training.nnunet.variants import Variant
@@ -50,12 +51,17 @@ def train_network(workspace: Workspace, job: TrainingJob, settings: TrainingSett
             `training_cases.find_training_cases`.
         DeviceError: the job's GPUs are not there, or are more than a batch can be split over.
         ModelError: the checkpoint to start from does not fit, see `pretrained.transfer_weights`; or that to go on from
-            does not, see `resume.read_progress`.
+            does not, see `resume.read_progress`; or the teacher does not, see `teacher.read_teacher`, or would be
+            changed by the training.
     """
     plans = workspace.find_plans(job.dataset, job.size)
     _require_device(job, plans)
     model = workspace.model_folder(job.variant, plans)
     folder = model / fold_folder(job.fold)
+    if settings.teacher is not None:
+        if settings.teacher.resolve() == model.resolve():
+            raise ModelError(f"{model}: cannot teach a network that is written there, expected a copy elsewhere")
+        read_teacher(settings.teacher, read_json_object(plans, ModelError), find_trainer(job.variant).encoding)
     checkpoint = find_checkpoint(folder)
     if checkpoint is not None and resume:
         progress = read_progress(checkpoint, plans, settings)
@@ -94,7 +100,7 @@ def _run(
     progress: Progress | None = None,
 ) -> None:
     """Calls nnU-Net's training; the processes that it starts for several GPUs get the same environment."""
-    record_training_cases(workspace, job, resume=progress is not None)
+    record_training_cases(workspace, job, resume=progress is not None, teacher=settings.teacher)
     # after all that can be refused, which leaves a finished training as it is
     if progress is not None:
         progress.reopen()

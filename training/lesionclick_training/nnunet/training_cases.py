@@ -3,9 +3,10 @@
 <model>/fold_<n>/training_cases.json     {"dataset": "Dataset221_AutoPET", "fold": "0", "training_cases": [...]}
 
 The record is of the network's own training and, where that started from a checkpoint with such a record beside it, of
-that one's, so that a validation can tell which cases are new to a network.
+that one's, and of those of its teacher, so that a validation can tell which cases are new to a network.
 """
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from lesionclick.case.dataset import case_names
 from lesionclick.errors import CaseError, ModelError
 from lesionclick.files import read_json_object, write_json
-from lesionclick.model.files import fold_folder
+from lesionclick.model.files import fold_folder, fold_name
 from lesionclick_training.data.splits import SPLITS_FILE, Splits, read_splits, require_same_splits
 from lesionclick_training.nnunet.job import TrainingJob
 from lesionclick_training.nnunet.network_sizes import CONFIGURATION, NetworkSize
 from lesionclick_training.nnunet.workspace import Workspace
+
+logger = logging.getLogger("lesionclick")
 
 TRAINING_CASES_FILE = "training_cases.json"
 
@@ -62,13 +65,16 @@ def find_training_cases(workspace: Workspace, job: TrainingJob) -> list[str]:
     return there
 
 
-def record_training_cases(workspace: Workspace, job: TrainingJob, *, resume: bool = False) -> None:
+def record_training_cases(
+    workspace: Workspace, job: TrainingJob, *, resume: bool = False, teacher: Path | None = None
+) -> None:
     """Writes beside a job's checkpoints, present or to come, what it is trained on.
 
     Args:
         workspace: holds the preprocessed dataset, and takes the results.
         job: what is trained.
         resume: whether the training goes on from the fold's own checkpoint, and with it the record.
+        teacher: the model folder that teaches the network, whose training cases it learns of too.
 
     Raises:
         CaseError: see `find_training_cases`; or the file cannot be written.
@@ -80,6 +86,8 @@ def record_training_cases(workspace: Workspace, job: TrainingJob, *, resume: boo
         cases |= read_training_cases(folder) or set()
     elif job.pretrained is not None:
         cases |= read_training_cases(job.pretrained.parent) or set()
+    if teacher is not None:
+        cases |= _cases_of_teacher(teacher)
     content = {
         "dataset": workspace.find_preprocessed(job.dataset).name,
         "fold": job.fold,
@@ -104,6 +112,21 @@ def read_training_cases(folder: Path) -> set[str] | None:
     if not isinstance(cases, list) or not all(isinstance(case, str) for case in cases):
         raise ModelError(f"{path}: expected a list of case names under 'training_cases'")
     return set(cases)
+
+
+def _cases_of_teacher(teacher: Path) -> set[str]:
+    """Names of the cases that the networks of a model folder were trained on, as far as it is recorded."""
+    records = [read_training_cases(folder) for folder in sorted(teacher.iterdir()) if fold_name(folder.name)]
+    if None in records:
+        logger.warning(
+            "%s: %d of its %d networks have no %s: the cases that the network to train learns of through them are"
+            " not recorded",
+            teacher,
+            records.count(None),
+            len(records),
+            TRAINING_CASES_FILE,
+        )
+    return set[str]().union(*(record or () for record in records))
 
 
 def _preprocessed_cases(workspace: Workspace, dataset: int, size: NetworkSize) -> list[str]:

@@ -108,6 +108,15 @@ def test_train_hands_on_ideas_beyond_the_paper(
     )
 
 
+def test_a_student_has_results_of_its_own(
+    capsys: pytest.CaptureFixture[str], trained: list[Any], tmp_path: Path
+) -> None:
+    options = ("--teacher", "ensemble", "--teacher-weight", 0.75)
+    assert run_command(capsys, "train", 901, "all", "--variant", "EDT2", "--root", tmp_path, *options)[0] == 0
+    assert trained[-1][0] == Workspace(tmp_path, "distilled")
+    assert trained[-1][2] == TrainingSettings(teacher=Path("ensemble"), teacher_weight=0.75)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

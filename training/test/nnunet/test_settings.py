@@ -27,12 +27,14 @@ OTHERS = TrainingSettings(
     corrective_clicks=0.5,
     contour_variation=0.3,
     scribbles=0.1,
+    teacher=Path("ensemble"),
+    teacher_weight=1.0,
 )
 
 
 def test_defaults_are_nnunets_and_the_papers() -> None:
     published = (1000, 250, 50, 1e-3, "SGD", 0.33, 1.0, None, None)
-    ideas = (3, "published", 0.0, "published", False, 0.0, 0.0, 0.0, 0.0)  # none beyond the paper
+    ideas = (3, "published", 0.0, "published", False, 0.0, 0.0, 0.0, 0.0, None, 0.5)  # none beyond the paper
     assert dataclasses.astuple(TrainingSettings.from_environment({})) == (*published, *ideas)
 
 
@@ -74,6 +76,7 @@ def test_settings_are_in_the_environment_for_a_while(monkeypatch: pytest.MonkeyP
         ("LESIONCLICK_LESION_FREE_LOSS", "-1"),
         ("LESIONCLICK_CORRECTIVE_CLICKS", "often"),
         ("LESIONCLICK_SCRIBBLES", "nan"),
+        ("LESIONCLICK_TEACHER_WEIGHT", "2"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
