@@ -1,7 +1,7 @@
 """Results of a case: a folder that appears whole or not at all, masks in it, and a record of how they were made."""
 
 import contextlib
-import json
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
@@ -14,7 +14,7 @@ import lesionclick
 from lesionclick.case.geometry import Geometry
 from lesionclick.case.images import write_mask
 from lesionclick.errors import CaseError
-from lesionclick.files import describe_error, read_json_object, replacing, require_writable
+from lesionclick.files import describe_error, is_inside, read_json_object, require_writable, write_json
 
 RECORD_FILE = "report.json"
 
@@ -86,6 +86,19 @@ def _require_replaceable(out: Path, overwrite: bool) -> None:
         raise CaseError(f"{out}: holds {others[0]!r} beside former results, which alone are overwritten")
 
 
+def place_among_results(path: Path, out: Path, folder: Path) -> Path:
+    """Where to write a further file that is to be found at `path`, while results for `out` are written to `folder`.
+
+    What belongs into `out` appears with the other results; everything else is written to its own place.
+
+    Raises:
+        CaseError: the path is that of `out` or above it.
+    """
+    if is_inside(out, path):
+        raise CaseError(f"{path}: is the place of the results {out}, expected another file, which may lie in them")
+    return folder / os.path.relpath(os.path.realpath(path), os.path.realpath(out)) if is_inside(path, out) else path
+
+
 def write_masks(
     name: str, labels_zyx: np.ndarray, geometry: Geometry, formats: Iterable[OutputFormat], folder: Path
 ) -> list[Path]:
@@ -119,6 +132,5 @@ def write_record(record: Mapping[str, Any], folder: Path) -> Path:
     path = folder / RECORD_FILE
     files = sorted({entry.name for entry in folder.iterdir()} | {RECORD_FILE})
     document = {"program": PROGRAM, "version": lesionclick.__version__, **record, "files": files}
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_json(document, path)
     return path

@@ -82,6 +82,7 @@ def predict_command(
     from lesionclick.case.case import MASK_FOLDER, Case, case_files, mask_path
     from lesionclick.case.images import write_mask, write_probabilities
     from lesionclick.checks.plausibility import check_result, run_checks
+    from lesionclick.cli.loading import load_ensemble
     from lesionclick.files import require_apart, require_writable, write_json
 
     others = {"the file of probabilities": probabilities, "the report": report}
@@ -92,14 +93,7 @@ def predict_command(
     target = mask_path(case, output)
     for path in (target, *list(outputs.values())[1:]):
         require_writable(path)
-    with log.stage("checking the model"):
-        from lesionclick.inference.ensemble import Ensemble  # torch takes seconds to load
-        from lesionclick.session.session import Session
-
-        ensemble = Ensemble.load(model, device, backend=backend, precision=precision, keep_networks=False)
-    logger.info("model: %s, %d networks, on %s", model, len(ensemble.model.folds), ensemble.engine)
-    if ensemble.model.description:
-        logger.warning("model: %s", ensemble.model.description)
+    ensemble = load_ensemble(model, device, backend, precision)
     logger.info("case: %s, %s voxels, %d clicks", case.name, case.geometry.size, len(case.clicks))
     if not clicks:
         case = dataclasses.replace(case, clicks=())
@@ -110,6 +104,8 @@ def predict_command(
 
     post_processing = PostProcessing(lesion_free_gate, component_floor, obey_clicks)
     settings = InferenceSettings(field_of_view, mirroring, networks, post_processing)
+    from lesionclick.session.session import Session  # torch takes seconds to load, and is loaded by now
+
     session = Session(ensemble, case, settings, tile_cache_bytes=0)
     seconds_before_inference = time.monotonic() - log.STARTED
     deadline = None

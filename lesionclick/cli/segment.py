@@ -126,13 +126,16 @@ def segment_command(
     if clicks and no_clicks:
         raise typer.BadParameter("expected one of --clicks and --no-clicks")
     asked = None if formats is None else parse_formats(formats)
+    if dicom_segments == DicomSegments.single and asked and OutputFormat.dicom_sr in asked:
+        raise typer.BadParameter("a dicom-sr refers to a segment for each lesion", param_hint="--dicom-segments single")
 
     import dataclasses
     import datetime
 
     from lesionclick.case.joining import mask_on_grid
-    from lesionclick.case.results import results_folder, write_masks, write_record
+    from lesionclick.case.results import place_among_results, results_folder, write_masks, write_record
     from lesionclick.checks.plausibility import check_result, run_checks
+    from lesionclick.cli.loading import load_ensemble
     from lesionclick.dicom.study import StudyChoices, open_files, open_study
     from lesionclick.report import lesion_files
     from lesionclick.report.html import page_of, write_html
@@ -142,6 +145,7 @@ def segment_command(
 
     if mip is not None:
         require_mip(mip)
+        place_among_results(mip, out, out)
     given = suv_overrides(weight, dose, injection_time, scan_time, half_life, decay_correction, units, height, sex)
     choices = StudyChoices(ct_series, pet_series, given, tuple(clicks or ()), not no_clicks, grid == Grid.ct)
     with results_folder(out, overwrite) as folder:
@@ -151,16 +155,12 @@ def segment_command(
         case = opened.case
         logger.info("case: %s, %s voxels, %d clicks", case.name, case.geometry.size, len(case.clicks))
         wanted = opened.formats(asked)
-        with log.stage("checking the model"):
-            from lesionclick.inference.ensemble import Ensemble  # torch takes seconds to load
-            from lesionclick.model.check import fingerprint
-            from lesionclick.session.session import Session
+        ensemble = load_ensemble(model, device, backend, precision)
+        from lesionclick.model.check import fingerprint  # torch takes seconds to load, and is loaded by now
+        from lesionclick.session.session import Session
 
-            ensemble = Ensemble.load(model, device, backend=backend, precision=precision, keep_networks=False)
+        with log.stage("checksum of the model"):
             model_sum = fingerprint(ensemble.model)
-        logger.info("model: %s, %d networks, on %s", model, len(ensemble.model.folds), ensemble.engine)
-        if ensemble.model.description:
-            logger.warning("model: %s", ensemble.model.description)
         post_processing = PostProcessing(lesion_free_gate, component_floor, obey_clicks)
         settings = InferenceSettings(field_of_view, mirroring, networks, post_processing)
         wants_clicks = ensemble.takes_clicks and not no_clicks
@@ -207,13 +207,13 @@ def segment_command(
                 "notes": list(opened.warnings),
                 "warnings": [warning.to_json() for warning in warnings],
             }
-            facts = {name: record[name] for name in ("created", "found", "model", "engine", "suv", "settings")}
-            sentences = [*opened.warnings, *(warning.sentence for warning in warnings)]
-            page = page_of(case.name, table, facts, sentences)
+            of_model = [ensemble.model.description] if ensemble.model.description else []
+            sentences = [*of_model, *opened.warnings, *(warning.sentence for warning in warnings)]
+            page = page_of(case.name, table, record, sentences)
             write_html(page, case, table.numbers_zyx, folder / "report.html")
+            if mip is not None:
+                write_rotating_mip(case, table.numbers_zyx, place_among_results(mip, out, folder))
             write_record(record, folder)
-    if mip is not None:
-        write_rotating_mip(case, table.numbers_zyx, mip)
     typer.echo(summarize(table))
     typer.echo(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
 

@@ -9,7 +9,6 @@ written whole or not at all, no file holds two cases, and a case that two proces
 All else in the folder is made from these files, by `lesionclick.evaluation.report`.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from lesionclick.case.geometry import Geometry
 from lesionclick.case.images import read_mask, write_mask
 from lesionclick.errors import CaseError
 from lesionclick.evaluation.table import CaseScore, Table
-from lesionclick.files import read_json_object, replacing
+from lesionclick.files import read_json_object, write_json
 from lesionclick.simulation.readers import StepName
 
 SETTINGS_FILE = Path("settings.json")
@@ -133,7 +132,6 @@ def open_results(folder: Path, settings: Mapping[str, Any], step_name: StepName,
     if not path.exists():
         if (folder / SCORES_FOLDER).exists():
             raise CaseError(f"{path}: the file is missing beside {SCORES_FOLDER}/, expected both or neither")
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(settings, indent=1) + "\n")
+        write_json(settings, path)
     results._require_settings()
     return results

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+import lesionclick
 from lesionclick.case.case import Case
 from lesionclick.files import replacing
 from lesionclick.report.html_style import STYLE
@@ -39,6 +40,16 @@ TOTALS = {
 }
 """The same for the case's own figures."""
 
+FACTS = {
+    "created": "Created",
+    "found": "Study",
+    "suv": "SUV",
+    "model": "Model",
+    "engine": "Computed on",
+    "settings": "Settings",
+}
+"""The same for how it was made."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -48,8 +59,7 @@ class Page:
         title: of the case.
         rows: a mapping for each lesion, with "number" and any of the other names of `COLUMNS`.
         totals: figures of the whole case, with any of the names of `TOTALS`.
-        facts: model, settings and the like by the names that they are to have on the page; values may be mappings and
-            lists.
+        facts: how it was made, with any of the names of `FACTS`; values may be mappings and lists.
         warnings: sentences.
     """
 
@@ -60,9 +70,16 @@ class Page:
     warnings: Sequence[str] = ()
 
 
-def page_of(title: str, table: LesionTable, facts: Mapping[str, Any], warnings: Sequence[str]) -> Page:
-    """The page of measured lesions; `write_html` draws them by the table's own numbers."""
-    return Page(title, [lesion_row(lesion) for lesion in table.lesions], case_figures(table), facts, warnings)
+def page_of(title: str, table: LesionTable, record: Mapping[str, Any], warnings: Sequence[str]) -> Page:
+    """The page of measured lesions; `write_html` draws them by the table's own numbers.
+
+    Args:
+        title: of the case.
+        table: its lesions.
+        record: how they were made; what `FACTS` names of it is shown.
+        warnings: sentences.
+    """
+    return Page(title, [lesion_row(lesion) for lesion in table.lesions], case_figures(table), record, warnings)
 
 
 def write_html(page: Page, case: Case, numbers_zyx: np.ndarray, path: Path) -> None:
@@ -105,7 +122,7 @@ def write_html(page: Page, case: Case, numbers_zyx: np.ndarray, path: Path) -> N
 </section>
 <section aria-labelledby="lesions">
 <h2 id="lesions">Lesions</h2>
-{_definitions({heading: page.totals.get(name) for name, heading in TOTALS.items() if name in page.totals})}
+{_definitions({heading: page.totals[name] for name, heading in TOTALS.items() if name in page.totals})}
 {_table(page.rows)}
 </section>
 {_facts(page.facts)}
@@ -160,10 +177,9 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
-    if not facts:
-        return ""
-    escaped = {html.escape(name.capitalize()): value for name, value in facts.items()}
-    return f'<section aria-labelledby="made"><h2 id="made">How it was made</h2>{_definitions(escaped)}</section>'
+    made = {heading: facts[name] for name, heading in FACTS.items() if facts.get(name) is not None}
+    made["Program"] = f"lesionclick {lesionclick.__version__}"
+    return f'<section aria-labelledby="made"><h2 id="made">How it was made</h2>{_definitions(made)}</section>'
 
 
 def _definitions(values: Mapping[str, Any]) -> str:
@@ -177,9 +193,12 @@ def _text(value: Any) -> str:
     if value is None or value == "":
         return "unknown"
     if isinstance(value, Mapping):
-        return "<br>".join(f"{html.escape(str(name))}: {_text(each)}" for name, each in value.items()) or "none"
+        parts = ((html.escape(str(name).replace("_", " ")), _text(each)) for name, each in value.items())
+        return "<br>".join(f"{name}: {text}" for name, text in parts) or "none"
     if isinstance(value, list | tuple):
         return "<br>".join(_text(each) for each in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return html.escape(str(value))

@@ -3,15 +3,16 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import body
+from helpers_report import read_page
 from PIL import Image
 
+import lesionclick
 from lesionclick.case.case import Case
 from lesionclick.case.geometry import Geometry
 from lesionclick.errors import CaseError
@@ -20,32 +21,6 @@ from lesionclick.report.measurements import measure_lesions
 from lesionclick.report.mip import color_of
 
 SHAPE = (18, 20, 22)
-VOID = {"meta", "img", "br"}
-
-
-class Outline(HTMLParser):
-    """Elements with their attributes, text by the element around it, and whether all are closed in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[tuple[str, str]] = []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if data.strip():
-            self.texts.append((self.open[-1], data))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def make_case() -> tuple[Case, np.ndarray]:
@@ -54,13 +29,6 @@ def make_case() -> tuple[Case, np.ndarray]:
     numbers = np.zeros(SHAPE, np.uint32)
     numbers[2:4, 3:5, 4:6], numbers[12, 12, 12] = 1, 2
     return Case("a case", *body(SHAPE), geometry), numbers
-
-
-def read_page(path: Path) -> Outline:
-    outline = Outline()
-    outline.feed(path.read_text(encoding="utf-8"))
-    assert outline.open == []
-    return outline
 
 
 ROWS: Sequence[Mapping[str, Any]] = [
@@ -74,7 +42,7 @@ def test_page_holds_pictures_table_facts_and_warnings_and_asks_for_no_network(tm
         "a case",
         ROWS,
         {"lesion_count": 2, "dmax_mm": None},
-        {"model": {"folds": "ten", "parts": [1, "two"]}},
+        {"model": {"folds": "ten", "parts": [1, "two"]}, "settings": {"obey_clicks": True}, "clicks": "left out"},
         ["PET < 0 & odd: is it?"],
     )
     write_html(page, *make_case(), tmp_path / "new" / "report.html")
@@ -96,10 +64,12 @@ def test_page_holds_pictures_table_facts_and_warnings_and_asks_for_no_network(tm
         "folds: ten",
         "parts: 1",
         "two",
+        "obey clicks: yes",
+        f"lesionclick {lesionclick.__version__}",
         "PET < 0 & odd: is it?",
     ):
         assert expected in said
-    assert "987.6" not in said
+    assert not {"987.6", "left out"} & set(said)
     assert said.count("unknown") == 2  # the second lesion's organ and the distance
 
 
@@ -136,11 +106,12 @@ def test_pictures_in_the_page_show_each_lesion_in_its_color(tmp_path: Path) -> N
 
 def test_what_a_case_says_of_itself_is_text_and_no_markup(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>"
-    page = Page(evil, [{"number": 1, "organ": evil}], {}, {"a": evil}, [evil])
+    page = Page(evil, [{"number": 1, "organ": evil}], {}, {"found": evil, "settings": {evil: 1}}, [evil])
     write_html(page, *make_case(), tmp_path / "report.html")
     outline = read_page(tmp_path / "report.html")
     assert not outline.all("script")
     assert [text for _, text in outline.texts].count(evil) == 4
+    assert f"{evil}: 1" in [text for _, text in outline.texts]
 
 
 def test_page_without_lesions_says_so(tmp_path: Path) -> None:
