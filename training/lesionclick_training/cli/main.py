@@ -8,7 +8,7 @@ from lesionclick.cli.main import run
 from lesionclick_training.cli.assemble import assemble_command
 from lesionclick_training.cli.convert import convert_app
 from lesionclick_training.cli.phantoms import phantoms_command
-from lesionclick_training.cli.study import table_command, validate_command
+from lesionclick_training.cli.study import ideas_command, table_command, validate_command
 from lesionclick_training.cli.train import preprocess_command, pretrained_command, train_command
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("pretrained")(pretrained_command)
 app.command("assemble")(assemble_command)
 app.command("validate")(validate_command)
 app.command("table")(table_command)
+app.command("ideas")(ideas_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

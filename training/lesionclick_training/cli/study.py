@@ -1,5 +1,6 @@
-"""Commands `lesionclick-train validate` and `table`: how good networks are."""
+"""Commands `lesionclick-train validate`, `table` and `ideas`: how good networks are, and which way of training pays."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -14,12 +15,20 @@ from lesionclick.cli.options import (
     ObeyClicksOption,
 )
 from lesionclick.cli.options import DeviceOption as InferenceDeviceOption
-from lesionclick.inference.settings import DEFAULT_SETTINGS, FieldOfView, InferenceSettings, PostProcessing
+from lesionclick.inference.settings import (
+    DEFAULT_SETTINGS,
+    FieldOfView,
+    InferenceSettings,
+    Mirroring,
+    Networks,
+    PostProcessing,
+)
 from lesionclick_training.cli.options import DatasetNumber, DeviceOption, RootOption, SizeOption, StemOption
 from lesionclick_training.nnunet.job import AUTOPET_STEM, Device
 from lesionclick_training.nnunet.network_sizes import NetworkSize
-from lesionclick_training.nnunet.settings import TrainingSettings
+from lesionclick_training.nnunet.settings import TrainingSettings, variable_of
 from lesionclick_training.nnunet.workspace import Workspace
+from lesionclick_training.study.ideas import BASE, IDEA_NAMES
 from lesionclick_training.study.paper_rows import PAPER_ROWS
 
 FullFieldOption = Annotated[
@@ -31,13 +40,35 @@ FullFieldOption = Annotated[
     ),
 ]
 
+FoldsOption = Annotated[str, typer.Option(help="Folds of the cross-validation, such as 0-4.")]
+
+SeedsOption = Annotated[
+    str,
+    typer.Option(
+        envvar=variable_of("seed"),
+        help="Seeds, such as 0-2: a row is trained once a seed and fold, a case's scores are the mean over the seeds.",
+    ),
+]
+
 ROW_NAMES = [row.name for row in PAPER_ROWS]
 
 
 def _check_rows(names: list[str] | None) -> list[str] | None:
+    return _check_names(names, ROW_NAMES)
+
+
+def _check_ideas(names: list[str] | None) -> list[str] | None:
+    return _check_names(names, IDEA_NAMES)
+
+
+def _check_idea_rows(names: list[str] | None) -> list[str] | None:
+    return _check_names(names, [BASE, *IDEA_NAMES])
+
+
+def _check_names(names: list[str] | None, known: Sequence[str]) -> list[str] | None:
     for name in names or ():
-        if name not in ROW_NAMES:
-            raise typer.BadParameter(f"{name!r} is none of {', '.join(ROW_NAMES)}")
+        if name not in known:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}")
     return names
 
 
@@ -109,7 +140,8 @@ def table_command(
     out: Annotated[Path, typer.Option(help="File (.md) to write.")],
     root: RootOption,
     size: SizeOption = NetworkSize.published,
-    folds: Annotated[str, typer.Option(help="Folds of the cross-validation, such as 0-4.")] = "0",
+    folds: FoldsOption = "0",
+    seeds: SeedsOption = "0",
     rows: Annotated[
         list[str] | None,
         typer.Option(
@@ -128,23 +160,99 @@ def table_command(
 
     The budget is that of the variables LESIONCLICK_EPOCHS and so on, which `train --help` lists. Networks and
     validations stay in ROOT/table; what is there is not made again, so that a table goes on where it stopped. Rows with
-    other settings than those that are there are refused.
+    other settings than those that are there are refused. Several processes may run at a time: each takes what no other
+    is at work on.
     """
     from lesionclick.cli.evaluate import parse_numbers
     from lesionclick_training.study.paper_table import write_table
-    from lesionclick_training.study.table_study import TableStudy
+    from lesionclick_training.study.row_study import RowStudy
+    from lesionclick_training.study.table_study import START, run_table
 
-    study = TableStudy(
+    study = RowStudy(
         workspace=Workspace(root, results_name="table"),
         dataset=dataset,
-        more_data=more_data,
         start=start,
         stem=stem,
         size=size,
         folds=parse_numbers(folds, "--folds"),
+        seeds=parse_numbers(seeds, "--seeds"),
         device=device,
-        training=TrainingSettings.from_environment(),
+        training=_training(),
         inference=InferenceSettings(field_of_view, mirroring, networks),
     )
-    write_table(study.run(rows or ROW_NAMES), study.describe_budget(), out)
+    found = run_table(study, more_data, rows or ROW_NAMES)
+    write_table(found, study.describe_budget(START), study.networks, out)
     typer.echo(out)
+
+
+def ideas_command(
+    dataset: DatasetNumber,
+    held_out: Annotated[
+        str, typer.Option(help="Folder or number of a dataset of further cases, none of which a network is trained on.")
+    ],
+    start: Annotated[Path, typer.Option(help="Checkpoint of a network that every row starts from.")],
+    out: Annotated[Path, typer.Option(help="File (.md) to write.")],
+    root: RootOption,
+    size: SizeOption = NetworkSize.published,
+    folds: FoldsOption = "0",
+    seeds: SeedsOption = "0",
+    steps: Annotated[str, typer.Option(help="Numbers of clicks a label to validate at.")] = "0,1,3,10",
+    rows: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--row",
+            callback=_check_idea_rows,
+            help=f"Row to do now: {BASE} or the name of an idea; may be repeated; without it all whose data are there.",
+        ),
+    ] = None,
+    together: Annotated[
+        list[str] | None,
+        typer.Option(
+            callback=_check_ideas, help="Name of an idea to try together with others, in one more row; repeated."
+        ),
+    ] = None,
+    low_uptake: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of a dataset with the same cases and folds, preprocessed with --pet-normalization low-uptake."
+        ),
+    ] = None,
+    stem: StemOption = AUTOPET_STEM,
+    device: DeviceOption = Device.cuda,
+    field_of_view: FullFieldOption = FieldOfView.body,
+) -> None:
+    """Trains and validates a base and each idea beyond the paper alone, with one budget, and writes the table.
+
+    Each row is validated on its folds' own cases and on the held-out ones, apart. The budget is that of the variables
+    LESIONCLICK_EPOCHS and so on, which `train --help` lists. Networks and validations stay in ROOT/ideas, and all else
+    is as with `table`.
+    """
+    from lesionclick.cli.evaluate import parse_numbers
+    from lesionclick_training.study.ideas_study import run_ideas
+    from lesionclick_training.study.ideas_table import write_ideas
+    from lesionclick_training.study.row_study import RowStudy
+
+    workspace = Workspace(root, results_name="ideas")
+    study = RowStudy(
+        workspace=workspace,
+        dataset=dataset,
+        start=start,
+        stem=stem,
+        size=size,
+        folds=parse_numbers(folds, "--folds"),
+        seeds=parse_numbers(seeds, "--seeds"),
+        device=device,
+        training=_training(),
+        inference=InferenceSettings(field_of_view, Mirroring.none, Networks.all),
+        steps=parse_numbers(steps, "--steps"),
+        held_out=workspace.find_raw(int(held_out)) if held_out.isdecimal() else Path(held_out),
+    )
+    found = run_ideas(study, rows or (), together or (), low_uptake)
+    write_ideas(found, study.describe_budget("the same network"), study.networks, out)
+    typer.echo(out)
+
+
+def _training() -> TrainingSettings:
+    """The environment's settings without the seed, which is that of --seeds."""
+    environment = {name: value for name, value in os.environ.items() if name != variable_of("seed")}
+    return TrainingSettings.from_environment(environment)

@@ -1,15 +1,18 @@
 """Table of the paper in kind (arXiv 2508.21680): what was measured beside its figures, and where they agree."""
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import rankdata
 
+from lesionclick.evaluation.metrics import auc
 from lesionclick.evaluation.statistics import RESAMPLES, SEED, Estimate
 from lesionclick.evaluation.table import Table
 from lesionclick.files import replacing
 from lesionclick_training.study.paper_rows import PAPER_ROWS, Figures, PaperRow
+from lesionclick_training.study.pooling import Curves, difference, name_with_share, pool
 
 SCORES = {"dice": 100.0, "false_positive_ml": 1.0, "false_negative_ml": 1.0}
 """Columns, and what they are multiplied with at the last step: the paper gives Dice in percent there."""
@@ -20,12 +23,13 @@ def measured(row: PaperRow, folds: Sequence[Table]) -> tuple[Figures, ...]:
 
     Args:
         row: the row.
-        folds: validation of each fold at 0, 3, 7, 10 clicks a label; the cases of all folds are taken together.
+        folds: validation of each seed and fold at 0, 3, 7, 10 clicks a label; the cases of all folds are taken
+            together, each with its mean over the seeds.
     """
     figures = []
     for score, factor in SCORES.items():
-        curves = np.concatenate([table.curves(score) for table in folds])
-        areas = np.concatenate([next(iter(table.areas(score).values())) for table in folds])
+        curves = _curves(folds, score)
+        areas = [auc(curve) for curve in curves]
         last = factor * float(np.nanmean(curves[:, -1]))
         figures.append((float(np.nanmean(areas)) if row.takes_clicks else None, last))
     return tuple(figures)
@@ -38,12 +42,18 @@ def missed_as_published(row: PaperRow, folds: Sequence[Table]) -> Figures:
         row: the row.
         folds: see `measured`.
     """
-    score = "false_negative_ml"
-    curves = np.concatenate([table.curves(score) for table in folds])
-    areas = np.concatenate([next(iter(table.areas(score).values())) for table in folds])
-    last = float(np.nan_to_num(curves[:, -1]).mean())
-    return float(np.nan_to_num(areas).mean()) if row.takes_clicks else None, last
+    curves = np.nan_to_num(_curves(folds, "false_negative_ml"))
+    areas = [auc(curve) for curve in curves]
+    return float(np.mean(areas)) if row.takes_clicks else None, float(curves[:, -1].mean())
 
+
+def _curves(folds: Sequence[Table], score: str) -> np.ndarray:
+    """A score of each case at each step, shape (cases, steps), NaN where not defined."""
+    return np.array(list(pool(folds, attrgetter(score)).values()))
+
+
+USED_POINTS = 2
+"""Points of Dice, from 0 clicks to the last step, from which on networks are said to use their clicks."""
 
 LEFT_OPEN = (
     "FNvol as published: the script that the paper's authors published counts cases without lesions as 0; the official "
@@ -57,12 +67,13 @@ LEFT_OPEN = (
 """What the paper leaves open, and what was made of it here."""
 
 
-def write_table(results: Mapping[str, Sequence[Table]], budget: str, path: Path) -> None:
+def write_table(results: Mapping[str, Sequence[Table]], budget: str, networks: int, path: Path) -> None:
     """Writes the table as Markdown: what was measured beside the paper's figures, and where the orders agree.
 
     Args:
-        results: validations of the rows that are done, by the rows' names.
+        results: validations, one a seed and fold, of the rows that are done, by the rows' names.
         budget: what each row was given, in a sentence.
+        networks: how many networks a finished row has.
         path: a .md file.
 
     Raises:
@@ -85,14 +96,23 @@ def write_table(results: Mapping[str, Sequence[Table]], budget: str, path: Path)
         pairs = zip(own or [None] * len(row.paper), row.paper, strict=True)
         cells = [cell for mine, theirs in pairs for cell in (_cell(mine), _cell(theirs))]
         cells.insert(-1, _cell(missed_as_published(row, results[row.name]) if own else None))
-        lines.append(f"| {row.name} | {' | '.join(cells)} |")
+        name = name_with_share(row.name, len(results.get(row.name, ())), networks)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += [
         "",
         "Dice at the last step in percent, volumes in ml; AUC over 0, 3, 7, 10 clicks a label, unit steps. "
-        "Differences are case by case, with 95 % bootstrap intervals.",
+        "A case's scores are the mean over the seeds. Differences are case by case, with 95 % bootstrap intervals over "
+        "cases.",
         "",
     ]
     lines += [f"- {sentence}" for sentence in agreements(results)]
+    lines += [
+        "",
+        f"Whether a row's networks use their clicks: Dice at the last step less that at 0 clicks, at least "
+        f"{USED_POINTS} points.",
+        "",
+    ]
+    lines += [f"- {sentence}" for sentence in uses_of_clicks(results)]
     lines += ["", "What the paper leaves open:", "", *(f"- {sentence}" for sentence in LEFT_OPEN)]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n")
@@ -122,30 +142,49 @@ def agreements(results: Mapping[str, Sequence[Table]]) -> list[str]:
     Each has its 95 % bootstrap interval over cases, and where that holds 0 it says that nothing is decided.
 
     Args:
-        results: validations of each fold, by the rows' names.
+        results: validations of each seed and fold, by the rows' names.
     """
     paper = {row.name: row.paper[0][1] for row in PAPER_ROWS}
-    dice = {name: _last_dice(folds) for name, folds in results.items()}
+    dice = {name: _dice(folds) for name, folds in results.items()}
     sentences = []
     for title, first, second in COMPARISONS:
         if first in dice and second in dice:
-            common = [case for case in dice[first] if case in dice[second]]
-            found = Estimate.of(np.array([dice[first][case] - dice[second][case] for case in common]))
+            found = difference(dice[first], dice[second], -1)
             papers = paper[first] - paper[second]
             sentences.append(
-                f"{title} ({first}; {second}): {found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}] points of Dice "
-                f"here, {papers:+.2f} in the paper: {_verdict(found.low, found.high, papers > 0)}."
+                f"{title} ({first}; {second}): {_points(found)} points of Dice here, "
+                f"{papers:+.2f} in the paper: {_verdict(found.low, found.high, papers > 0)}."
             )
     widths = [row.name for row in PAPER_ROWS if row.name.startswith("Gaussian") and row.name in dice]
     if len(widths) > 2:
         common = [case for case in dice[widths[0]] if all(case in dice[name] for name in widths)]
-        own = np.array([[dice[name][case] for name in widths] for case in common])
+        own = np.array([[dice[name][case][-1] for name in widths] for case in common])
         rank, low, high = _rank_correlation(own, [paper[name] for name in widths])
         sentences.append(
             f"Gaussian widths: rank correlation of Dice with the paper's {rank:.2f} [{low:+.2f}, {high:+.2f}] "
             f"({len(widths)} widths): {_verdict(low, high, True)}."
         )
     return sentences
+
+
+def uses_of_clicks(results: Mapping[str, Sequence[Table]]) -> list[str]:
+    """A sentence for each row with clicks that is there: what they are worth, and whether its networks use them.
+
+    Args:
+        results: validations of each seed and fold, by the rows' names.
+    """
+    sentences = []
+    for row in PAPER_ROWS:
+        if row.takes_clicks and row.name in results:
+            curves = _dice(results[row.name]).values()
+            worth = Estimate.of(np.array([curve[-1] - curve[0] for curve in curves]))
+            verdict = "uses its clicks" if worth.mean >= USED_POINTS else "does not use its clicks"
+            sentences.append(f"{row.name}: {_points(worth)}: {verdict}.")
+    return sentences
+
+
+def _points(found: Estimate) -> str:
+    return f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
 
 
 def _verdict(low: float, high: float, positive_in_paper: bool) -> str:
@@ -178,10 +217,6 @@ def _rank_correlation(dice: np.ndarray, paper: Sequence[float]) -> tuple[float, 
     return float(found[0]), float(low), float(high)
 
 
-def _last_dice(folds: Sequence[Table]) -> dict[str, float]:
-    """Dice of each case at the last step, in percent."""
-    return {
-        case: 100 * float(value)
-        for table in folds
-        for case, value in zip(table.cases, table.curves("dice")[:, -1], strict=True)
-    }
+def _dice(folds: Sequence[Table]) -> Curves:
+    """Dice of each case at each step, in percent."""
+    return pool(folds, lambda row: 100 * row.dice)

@@ -1,9 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from helpers_command import run_command
+from helpers_study import make_table
 
 from lesionclick.errors import CaseError
 from lesionclick.evaluation.table import Table
@@ -15,9 +17,9 @@ from lesionclick_training.nnunet.job import Device
 from lesionclick_training.nnunet.network_sizes import NetworkSize
 from lesionclick_training.nnunet.settings import TrainingSettings
 from lesionclick_training.nnunet.workspace import Workspace
-from lesionclick_training.study import validation
+from lesionclick_training.study import ideas_study, table_study, validation
 from lesionclick_training.study.paper_rows import PAPER_ROWS
-from lesionclick_training.study.table_study import TableStudy
+from lesionclick_training.study.row_study import RowStudy
 
 
 @pytest.fixture
@@ -112,32 +114,73 @@ def test_table_runs_the_rows_asked_for(
 ) -> None:
     asked = []
 
-    def remember(study: TableStudy, names: list[str]) -> dict[str, list[Table]]:
-        asked.append((study, names))
-        return {}
+    def remember(study: RowStudy, more_data: int, names: list[str]) -> dict[str, list[Table]]:
+        asked.append((study, more_data, names))
+        return {"EDT 2": [make_table({"a": (0.5, 0.6, 0.7, 0.8)}, (0, 3, 7, 10))]}
 
-    monkeypatch.setattr(TableStudy, "run", remember)
+    monkeypatch.setattr(table_study, "run_table", remember)
     monkeypatch.setenv("LESIONCLICK_EPOCHS", "8")
     out = tmp_path / "table.md"
     options = ("--start", "start.pth", "--root", tmp_path, "--plan", "small", "--device", "cpu", "--out", out)
     inference = ("--mirroring", "adaptive", "--networks", "all")
-    code, printed, _ = run_command(capsys, "table", 901, 902, *options, *inference, "--folds", "0-2", "--row", "EDT 2")
+    some = ("--folds", "0-2", "--seeds", "0,3", "--row", "EDT 2")
+    code, printed, _ = run_command(capsys, "table", 901, 902, *options, *inference, *some)
     assert (code, printed) == (0, f"{out}\n")
-    study = TableStudy(
+    study = RowStudy(
         Workspace(tmp_path, results_name="table"),
         901,
-        902,
         Path("start.pth"),
         size=NetworkSize.small,
         folds=(0, 1, 2),
+        seeds=(0, 3),
         device=Device.cpu,
         training=TrainingSettings(epochs=8),
         inference=InferenceSettings(FieldOfView.full, Mirroring.adaptive, Networks.all),
     )
-    assert asked == [(study, ["EDT 2"])]
-    assert "Each row: 8 epochs" in out.read_text()
+    assert asked == [(study, 902, ["EDT 2"])]
+    text = out.read_text()
+    assert "Each row: 8 epochs" in text
+    assert "| EDT 2 (1 of 6 networks) |" in text
 
+    monkeypatch.setenv("LESIONCLICK_SEED", "7")
     assert run_command(capsys, "table", 901, 902, *options)[0] == 0
-    assert asked[-1][1] == [row.name for row in PAPER_ROWS]
+    assert asked[-1][2] == [row.name for row in PAPER_ROWS]
+    assert (asked[-1][0].seeds, asked[-1][0].training.seed) == ((7,), None)
     code, _, errors = run_command(capsys, "table", 901, 902, *options, "--row", "EDT 9")
     assert (code, "'EDT 9' is none of autoPET III model" in errors) == (2, True)
+
+
+def test_ideas_runs_what_is_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def remember(study: RowStudy, *rest: object) -> dict[str, dict[str, list[Table]]]:
+        asked.append((study, *rest))
+        return {"Held-out cases: Phantoms": {"base": [make_table({"a": (0.5, 0.8)}, (0, 1))]}}
+
+    monkeypatch.setattr(ideas_study, "run_ideas", remember)
+    monkeypatch.setenv("LESIONCLICK_EPOCHS", "8")
+    out = tmp_path / "ideas.md"
+    options = ("--start", "start.pth", "--root", tmp_path, "--plan", "small", "--device", "cpu", "--out", out)
+    some = ("--row", "base", "--row", "gate-1", "--together", "scribbles", "--together", "floor", "--low-uptake", 903)
+    code, printed, _ = run_command(capsys, "ideas", 900, "--held-out", 900, *options, *some, "--steps", "0,1")
+    assert (code, printed) == (0, f"{out}\n")
+    study = RowStudy(
+        Workspace(tmp_path, results_name="ideas"),
+        900,
+        Path("start.pth"),
+        size=NetworkSize.small,
+        device=Device.cpu,
+        training=TrainingSettings(epochs=8),
+        inference=InferenceSettings(FieldOfView.body, Mirroring.none, Networks.all),
+        steps=(0, 1),
+        held_out=dataset,
+    )
+    assert asked == [(study, ["base", "gate-1"], ["scribbles", "floor"], 903)]
+    assert "\n| base | 0.500 | 0.800 |" in out.read_text()
+
+    assert run_command(capsys, "ideas", 900, "--held-out", tmp_path / "phantoms", *options)[0] == 0
+    assert asked[-1] == (replace(study, steps=(0, 1, 3, 10), held_out=tmp_path / "phantoms"), (), (), None)
+    code, _, errors = run_command(capsys, "ideas", 900, "--held-out", 900, *options, "--row", "EDT 2")
+    assert (code, "'EDT 2' is none of base, offset-0" in errors) == (2, True)

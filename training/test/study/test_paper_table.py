@@ -3,10 +3,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers_study import make_table
 
 from lesionclick.evaluation.table import CaseScore, Table
 from lesionclick_training.study.paper_rows import PAPER_ROWS
-from lesionclick_training.study.paper_table import agreements, measured, missed_as_published, write_table
+from lesionclick_training.study.paper_table import (
+    agreements,
+    measured,
+    missed_as_published,
+    uses_of_clicks,
+    write_table,
+)
 
 STEPS = (0, 3, 7, 10)
 
@@ -38,6 +45,29 @@ def test_figures_are_those_of_all_folds_cases() -> None:
     assert last == pytest.approx(20)
 
 
+def test_a_case_scores_the_mean_of_its_seeds() -> None:
+    edt = next(row for row in PAPER_ROWS if row.name == "EDT 2")
+    seeds = [table(0.2, 0.4, 0.6, 0.8), table(0.4, 0.4, 0.4, 0.4, fp=3), table(0.1, 0.1, 0.1, 0.1, fp=2, case="b")]
+    dice, fp, _ = measured(edt, seeds)
+    assert dice == pytest.approx(((1.35 + 0.3) / 2, 35))  # not 43.3, the mean of three networks' cases
+    assert fp == pytest.approx((6.0, 2.0))
+
+
+def test_it_is_said_whether_the_networks_of_a_row_use_their_clicks() -> None:
+    results = {
+        "autoPET III model (no clicks)": [make_table({"a": (0.5,) * 4, "b": (0.5,) * 4}, STEPS)],
+        "EDT 2": [
+            make_table({"a": (0.50, 0.5, 0.5, 0.51), "b": (0.50, 0.5, 0.5, 0.55)}, STEPS),
+            make_table({"a": (0.50, 0.5, 0.5, 0.53), "b": (0.50, 0.5, 0.5, 0.51)}, STEPS),
+        ],
+        "Gaussian sigma 3": [make_table({"a": (0.50, 0.5, 0.5, 0.52), "b": (0.50, 0.5, 0.5, 0.519)}, STEPS)],
+    }
+    assert uses_of_clicks(results) == [
+        "Gaussian sigma 3: +1.95 [+1.90, +2.00]: does not use its clicks.",
+        "EDT 2: +2.50 [+2.00, +3.00]: uses its clicks.",
+    ]
+
+
 def test_cases_without_lesions_count_as_0_in_fnvol_as_published_alone() -> None:
     nan = math.nan
     edt = next(row for row in PAPER_ROWS if row.name == "EDT 2")
@@ -51,15 +81,18 @@ def test_cases_without_lesions_count_as_0_in_fnvol_as_published_alone() -> None:
 def test_the_table_says_what_agrees_and_what_was_not_run(tmp_path: Path) -> None:
     results = {
         "autoPET III model (no clicks)": [table(0.5, 0.5, 0.5, 0.5), table(0.5, 0.5, 0.5, 0.5, case="b")],
-        "EDT 2": [table(0.5, 0.6, 0.7, 0.8), table(0.5, 0.6, 0.7, 0.8, case="b")],
+        "EDT 2": [make_table({"a": (0.5, 0.6, 0.7, 0.8), "b": (0.5, 0.6, 0.7, 0.8)}, STEPS, (1,) * 4, fn=2)],
         "EDT 2, custom points": [table(0.5, 0.6, 0.7, 0.75), table(0.5, 0.6, 0.7, 0.75, case="b")],
     }
     path = tmp_path / "docs" / "table.md"
-    write_table(results, "Each row: little.", path)
+    write_table(results, "Each row: little.", 2, path)
     text = path.read_text()
     assert "Each row: little." in text
-    assert "| EDT 2 | 1.95 / 80.00 | 2.22 / 76.09 | 3.00 / 1.00 | 26.31 / 8.62 | 6.00 / 2.00 | 6.00 / 2.00 |" in text
+    assert (
+        "| EDT 2 (1 of 2 networks) | 1.95 / 80.00 | 2.22 / 76.09 | 3.00 / 1.00 | 26.31 / 8.62 | 6.00 / 2.00 |" in text
+    )
     assert "| autoPET III model (no clicks) | - / 50.00 | - / 68.33 |" in text
+    assert "at least 2 points.\n\n- EDT 2: +30.00 [+30.00, +30.00]: uses its clicks.\n" in text
     assert text.count("not run") == 4 * 11
     for left_open in ("0 to 5", "log(12 - k)", "1500 epochs", "counts cases without lesions as 0"):
         assert left_open in text
