@@ -155,20 +155,12 @@ class RowStudy:
 
     def describe_budget(self, start: str) -> str:
         """What each row is given, in a sentence or two; `start` names the network that all start from."""
-        training, usual = self.training, TrainingSettings()
-        told = dataclasses.replace(
-            usual,
-            epochs=training.epochs,
-            iterations=training.iterations,
-            val_iterations=training.val_iterations,
-            optimizer=training.optimizer,
-            initial_lr=training.initial_lr,
-        )
-        others = sorted(_describe(training).items() - _describe(told).items())
+        training = self.training
+        told = {variable_of(name) for name in ("epochs", "iterations", "val_iterations", "optimizer", "initial_lr")}
         parts = [
             f"{training.epochs} epochs of {training.iterations} steps from {start}",
             f"{training.optimizer} with an initial learning rate of {training.initial_lr}",
-            *(f"{name}={value}" for name, value in others),
+            *(f"{name}={value}" for name, value in _describe(training).items() if name not in told),
             _numbers("fold", self.folds),
             _numbers("seed", self.seeds),
         ]
@@ -259,8 +251,12 @@ class RowStudy:
 
 
 def _describe(training: TrainingSettings) -> dict[str, str]:
-    """The settings of a training but for its seed, by the names of their variables."""
-    return {name: value for name, value in training.to_environment().items() if name != variable_of("seed")}
+    """The settings of a training other than the default, but for its seed, by the names of their variables.
+
+    So a study goes on though settings were added to the program meanwhile.
+    """
+    usual = {**TrainingSettings().to_environment(), variable_of("seed"): str(training.seed)}
+    return {name: value for name, value in training.to_environment().items() if usual.get(name) != value}
 
 
 def _numbers(word: str, numbers: Sequence[int]) -> str:
