@@ -1,5 +1,6 @@
 """Which room may import which, and what must not be loaded before it is needed."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,17 @@ def test_imports_keep_the_contract() -> None:
 )
 def test_heavy_libraries_are_loaded_when_needed(statement: str) -> None:
     assert not loaded_heavy_modules(statement)
+
+
+def test_the_map_names_every_module_and_no_other() -> None:
+    """The table of docs/architecture.md has a line a room, the last for modules that are in none."""
+    text = (ROOT / "docs" / "architecture.md").read_text().partition("## Every module")[2].partition("\n## ")[0]
+    lines = re.findall(r"^\| \(?(\w+)\)? \| (.*) \|$", text, re.MULTILINE)[1:]
+    told = {(room, name) for room, modules in lines for name in re.findall(r"`(\w+)`", modules)}
+    package = ROOT / "lesionclick"
+    modules = [path for path in package.rglob("*.py") if path.name != "__init__.py"]
+    there = {("package" if path.parent == package else path.parent.name, path.stem) for path in modules}
+    assert told == there
 
 
 def test_no_two_test_files_have_one_name() -> None:

@@ -73,6 +73,26 @@ def clicks_mirrored(case: Case) -> Case:
     return replace(case, clicks=tuple(replace(each, x=case.geometry.size[0] - 1 - each.x) for each in case.clicks))
 
 
+def with_labels_swapped(case: Case) -> Case:
+    other: dict[Label, Label] = {"tumor": "background", "background": "tumor"}
+    return replace(case, clicks=tuple(replace(click, label=other[click.label]) for click in case.clicks))
+
+
+def specks(mask: np.ndarray) -> np.ndarray:
+    scattered = np.zeros_like(mask)
+    scattered[::4, ::4, ::4] = 1
+    return scattered
+
+
+def half_the_body(case: Case) -> np.ndarray:
+    mask = (case.ct_zyx > -300).astype(np.uint8)
+    mask[: len(mask) // 2] = 0
+    return mask
+
+
+TOLD_BY_CHANCE = ("clicks as z, y, x", "clicks mirrored")
+"""Where such clicks fall, docs/checks.md says how often."""
+
 SPOILED: dict[str, tuple[str, Callable[[Case], Case]]] = {
     "CT and PET swapped": ("swapped", lambda case: replace(case, ct_zyx=case.pet_zyx, pet_zyx=case.ct_zyx)),
     "CT twice": ("ct-twice", lambda case: replace(case, pet_zyx=case.ct_zyx)),
@@ -112,24 +132,42 @@ def test_samples_raise_nothing(name: str) -> None:
     assert names_of(*read_sample(name)) == []
 
 
-@pytest.mark.parametrize("tracer", ["FDG", "PSMA"])
-@pytest.mark.parametrize("population", ["realistic", "base"])
-@pytest.mark.parametrize("partial", [False, True], ids=["whole", "partial"])
-def test_phantoms_raise_nothing_and_a_flip_does(population: str, tracer: str, partial: bool) -> None:
+def make_phantom(population: str, tracer: str, shape: tuple[int, int, int] | None = None) -> tuple[Case, np.ndarray]:
+    """A phantom on voxels of 7 mm with official clicks, and its lesions; a part of a patient where a shape is given."""
     phantoms = pytest.importorskip("lesionclick_training.phantom.phantom", reason="phantoms come with training")
     from lesionclick_training.phantom.population_names import PopulationName
     from lesionclick_training.phantom.populations import POPULATIONS
 
     drawn = POPULATIONS[PopulationName(population)]
-    shape = (64, 56, 72) if partial else None
     phantom = phantoms.make_phantom(7, tracer, (7.0, 7.0, 7.0), shape, population=drawn)
     size = phantom.ct_zyx.shape[::-1]
     geometry = Geometry(size, (7.0,) * 3, (0.0,) * 3, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
     clicks = tuple(simulate_official(phantom.pet_zyx, phantom.lesion_zyx))
-    case = Case("phantom", phantom.ct_zyx, phantom.pet_zyx, geometry, clicks)
-    assert names_of(case, phantom.lesion_zyx) == []
+    return Case("phantom", phantom.ct_zyx, phantom.pet_zyx, geometry, clicks), phantom.lesion_zyx
+
+
+@pytest.mark.parametrize("tracer", ["FDG", "PSMA"])
+@pytest.mark.parametrize("population", ["realistic", "base"])
+def test_parts_of_phantoms_raise_nothing_and_a_flip_does(population: str, tracer: str) -> None:
+    case, mask = make_phantom(population, tracer, (64, 56, 72))
+    assert names_of(case, mask) == []
     assert names_of(SPOILED["PET head-feet"][1](case)) == ["flip-head-feet"]
     assert names_of(SPOILED["PET left-right"][1](case)) == ["flip-left-right"]
+
+
+@pytest.mark.parametrize("tracer", ["FDG", "PSMA"])
+@pytest.mark.parametrize("population", ["realistic", "base"])
+def test_whole_phantoms_raise_nothing_and_each_fault_its_warning_alone(population: str, tracer: str) -> None:
+    case, mask = make_phantom(population, tracer)
+    assert {click.label for click in case.clicks} == {"tumor", "background"}
+    assert run_checks(case, mask, MODEL_SPACING, model_takes_clicks=True) == []
+    found = {way: names_of(spoil(case)) for way, (_, spoil) in SPOILED.items() if way not in TOLD_BY_CHANCE}
+    assert found == {way: [SPOILED[way][0]] for way in found}
+    unclicked = replace(case, clicks=())
+    assert [each.name for each in run_checks(unclicked, mask, MODEL_SPACING, model_takes_clicks=True)] == ["no-clicks"]
+    assert names_of(unclicked, specks(mask)) == ["mask-scattered"]
+    assert names_of(unclicked, half_the_body(case)) == ["mask-large"]
+    assert names_of(with_labels_swapped(case), mask) == ["clicks-against-mask"]
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real cases do not lie beside the repository")
@@ -161,16 +199,10 @@ def test_a_flip_is_named_by_the_world_and_not_by_the_array(psma: tuple[Case, np.
     assert "flip-head-feet" in names_of(replace(case, ct_zyx=ct, pet_zyx=pet, geometry=geometry, clicks=()))
 
 
-def specks(mask: np.ndarray) -> np.ndarray:
-    scattered = np.zeros_like(mask)
-    scattered[::4, ::4, ::4] = 1
-    return scattered
-
-
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (lambda case, mask: (case.pet_zyx > np.quantile(case.pet_zyx, 0.9)).astype(np.uint8), ["mask-large"]),
+        (lambda case, mask: half_the_body(case), ["mask-large"]),
         (lambda case, mask: specks(mask), ["mask-scattered"]),
         (lambda case, mask: np.zeros_like(mask), []),
     ],
@@ -185,8 +217,7 @@ def test_masks(
 def test_labels_that_were_swapped_show_against_the_mask_alone(psma: tuple[Case, np.ndarray]) -> None:
     case, mask = psma
     assert {click.label for click in case.clicks} == {"tumor", "background"}
-    other: dict[Label, Label] = {"tumor": "background", "background": "tumor"}
-    swapped = replace(case, clicks=tuple(replace(click, label=other[click.label]) for click in case.clicks))
+    swapped = with_labels_swapped(case)
     assert names_of(swapped) == []  # where tumors are, and where other uptake, is what nobody knows before
     assert names_of(swapped, mask) == ["clicks-against-mask"]
 

@@ -42,7 +42,8 @@ def test_a_whole_page_says_what_table_and_record_say_and_takes_no_text_for_marku
     name, description = "<b>a & 'b' \"c\" <img src=x onerror=alert(1)>", "<script>phantoms</script> alone"
     dataset = own_model_folder / "dataset.json"
     dataset.write_text(json.dumps(json.loads(dataset.read_text()) | {"description": description}))
-    folder = write_case(tmp_path / "input", *(image_from(image) for image in body()), name=name)
+    ct, pet = (image_from(image) for image in body())
+    folder = write_case(tmp_path / "input", ct, pet, name=name)
     out = tmp_path / "out"
     with pytest.raises(SystemExit) as stopped:
         main(["segment", str(folder), "--out", str(out), "--model", str(own_model_folder)])
