@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lesionclick.case.case import Case
-from lesionclick.case.geometry import Geometry
+from lesionclick.report.orientation import Orientation
 
 SUV_WINDOW = (0.0, 8.0)  # g/ml, from white to black
 
@@ -41,20 +41,9 @@ class Upright:
     @classmethod
     def of(cls, case: Case, numbers_zyx: np.ndarray) -> "Upright":
         """A case with its lesions, turned and mirrored, not resampled; views, not copies."""
-        order, steps = _turn(case.geometry)
-        pet, numbers = (array.transpose(order)[steps] for array in (case.pet_zyx, numbers_zyx))
-        return cls(pet, numbers, tuple(case.geometry.spacing_zyx[axis] for axis in order))
-
-
-def _turn(geometry: Geometry) -> tuple[tuple[int, ...], tuple[slice, ...]]:
-    """In which order to take an array's axes, z, y, x, and which of these to run through backwards."""
-    cosines = np.reshape(geometry.direction, (3, 3))[::-1, ::-1]  # rows and columns z, y, x
-    order = tuple(int(axis) for axis in np.abs(cosines).argmax(axis=1))
-    if sorted(order) != [0, 1, 2]:  # oblique by 45 degrees: no axis is nearest
-        order = (0, 1, 2)
-    head_first = (True, False, False)  # DICOM's coordinates grow to the head, the back and the left
-    against = [(cosines[world, order[world]] > 0) == head_first[world] for world in range(3)]
-    return order, tuple(slice(None, None, -1 if each else 1) for each in against)
+        orientation = Orientation.of(case.geometry)
+        pet, numbers = orientation.turn(case.pet_zyx), orientation.turn(numbers_zyx)
+        return cls(pet, numbers, orientation.spacing(case.geometry))
 
 
 def project_front(case: Case, numbers_zyx: np.ndarray) -> Image.Image:

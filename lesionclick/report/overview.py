@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click
 from lesionclick.files import replacing
-
-SUV_WINDOW = (0.0, 8.0)  # g/ml, from white to black
+from lesionclick.report.mip import SUV_WINDOW
+from lesionclick.report.orientation import Orientation
 
 CT_WINDOW = (-200.0, 300.0)  # HU
 
@@ -43,7 +43,7 @@ def draw(case: Case, panels: Sequence[Panel], path: Path) -> None:
     """Draws a coronal CT slice and, for each panel, the coronal maximum-intensity projection of the PET.
 
     The CT's slice is the one with the most lesion voxels of the first mask. The head is up and the patient's right on
-    the left, as far as the case's directions are along the body's axes.
+    the left, as far as the case's directions are along the body's axes (`Orientation`).
 
     Args:
         case: the images.
@@ -53,16 +53,17 @@ def draw(case: Case, panels: Sequence[Panel], path: Path) -> None:
     Raises:
         CaseError: the file cannot be written.
     """
-    _, width, _, depth = extent = _extent(case)
-    inches_wide = INCHES_HIGH * width / depth
+    _, width, _, height = extent = _extent(case)
+    inches_wide = INCHES_HIGH * width / height
     columns = len(panels) + 1
     figure = Figure(figsize=(max(1.6, inches_wide) * columns, INCHES_HIGH + 0.5), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)[0]
 
     mask = next((panel.mask_zyx for panel in panels if panel.mask_zyx is not None and panel.mask_zyx.any()), None)
-    slice_y = case.ct_zyx.shape[1] // 2 if mask is None else int(mask.sum(axis=(0, 2)).argmax())
+    ct = Orientation.of(case.geometry).turn(case.ct_zyx)
+    depth = ct.shape[1] // 2 if mask is None else int(_turn(mask, case).sum(axis=(0, 2)).argmax())
     low, high = CT_WINDOW
-    axes[0].imshow(_upright(case.ct_zyx[:, slice_y], case), cmap="gray", vmin=low, vmax=high, extent=extent)
+    axes[0].imshow(ct[:, depth], cmap="gray", vmin=low, vmax=high, extent=extent)
     axes[0].set_title("CT, coronal", fontsize=10)
     axes[0].set_axis_off()
     for axis, panel in zip(axes[1:], panels, strict=True):
@@ -75,30 +76,23 @@ def project(axis: Axes, case: Case, panel: Panel) -> None:
     """Draws one panel: the coronal maximum-intensity projection of the PET with lesions and clicks, axes in mm."""
     low, high = SUV_WINDOW
     extent = _extent(case)
-    axis.imshow(_upright(case.pet_zyx.max(axis=1), case), cmap="gray_r", vmin=low, vmax=high, extent=extent)
+    axis.imshow(_turn(case.pet_zyx, case).max(axis=1), cmap="gray_r", vmin=low, vmax=high, extent=extent)
     if panel.mask_zyx is not None:
-        _overlay(axis, _upright(panel.mask_zyx.max(axis=1), case), extent)
+        _overlay(axis, _turn(panel.mask_zyx, case).max(axis=1), extent)
     _mark(axis, panel.clicks, case)
     axis.set_title(panel.title, fontsize=10)
     axis.set_axis_off()
 
 
+def _turn(array_zyx: np.ndarray, case: Case) -> np.ndarray:
+    return Orientation.of(case.geometry).turn(array_zyx)
+
+
 def _extent(case: Case) -> tuple[float, float, float, float]:
     """Left, right, bottom and top of a coronal view, mm."""
-    spacing_z, _, spacing_x = case.geometry.spacing_zyx
-    depth, _, width = case.ct_zyx.shape
-    return 0.0, width * spacing_x, 0.0, depth * spacing_z
-
-
-def _flips(case: Case) -> tuple[bool, bool]:
-    """Whether rows and columns of a coronal view run against the picture, whose first row is the head's."""
-    direction = np.reshape(case.geometry.direction, (3, 3))
-    return direction[2, 2] > 0, direction[0, 0] < 0
-
-
-def _upright(coronal_zx: np.ndarray, case: Case) -> np.ndarray:
-    flip_z, flip_x = _flips(case)
-    return coronal_zx[:: -1 if flip_z else 1, :: -1 if flip_x else 1]
+    down, _, across = Orientation.of(case.geometry).spacing(case.geometry)
+    rows, _, columns = _turn(case.ct_zyx, case).shape
+    return 0.0, columns * across, 0.0, rows * down
 
 
 def _overlay(axis: Axes, mask: np.ndarray, extent: tuple[float, float, float, float]) -> None:
@@ -109,12 +103,15 @@ def _overlay(axis: Axes, mask: np.ndarray, extent: tuple[float, float, float, fl
 
 
 def _mark(axis: Axes, clicks: Sequence[Click], case: Case) -> None:
-    flip_z, flip_x = _flips(case)
-    spacing_z, _, spacing_x = case.geometry.spacing_zyx
-    depth, _, width = case.ct_zyx.shape
+    orientation = Orientation.of(case.geometry)
+    down, _, across = orientation.spacing(case.geometry)
+    _, _, _, height = _extent(case)
     for label, (marker, color) in CLICK_MARKS.items():
-        chosen = [click for click in clicks if click.label == label]
-        rows = [(click.z if flip_z else depth - 1 - click.z) + 0.5 for click in chosen]
-        columns = [(width - 1 - click.x if flip_x else click.x) + 0.5 for click in chosen]
-        x, y = np.multiply(columns, spacing_x), np.multiply(rows, spacing_z)
+        points = [
+            orientation.turn_point((click.z, click.y, click.x), case.ct_zyx.shape)
+            for click in clicks
+            if click.label == label
+        ]
+        x = [(column + 0.5) * across for _, _, column in points]
+        y = [height - (row + 0.5) * down for row, _, _ in points]
         axis.scatter(x, y, s=22, marker=marker, facecolor=color, edgecolor="white", linewidth=0.7)

@@ -43,7 +43,9 @@ def diameter_between_slices(mask: np.ndarray, spacing: Sequence[float]) -> float
     A mesh has corners halfway between slices, too, and PyRadiomics takes those for a slice of their own: there it may
     find more, from a voxel in one slice to another in the next.
     """
-    changes = (np.argwhere(above != below) * np.asarray(spacing[1::-1]) for below, above in itertools.pairwise(np.pad(mask, 1)))
+    changes = (
+        np.argwhere(above != below) * np.asarray(spacing[1::-1]) for below, above in itertools.pairwise(np.pad(mask, 1))
+    )
     return max(float(pdist(each).max(initial=0)) for each in changes if len(each))
 
 

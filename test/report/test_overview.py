@@ -42,6 +42,20 @@ def test_head_is_up_and_lesions_and_clicks_lie_on_what_they_mark(direction: tupl
     assert axis.get_title() == "title"
 
 
+def test_a_sagittal_image_is_drawn_from_the_front_too(tmp_path: Path) -> None:
+    """Its array runs from the right to the left along z, from the feet to the head along y, to the back along x."""
+    pet = np.full(SHAPE, 0.1, dtype=np.float32)
+    pet[2, 16, 5] = 10
+    case = read_case(tmp_path, pet, (0, 0, 1, 1, 0, 0, 0, 1, 0))
+    axis = Figure().subplots()
+    project(axis, case, Panel("title", (pet > 5).astype(np.uint8), [Click(5, 16, 2, "tumor")]))
+    projection, overlay = (np.asarray(image.get_array()) for image in axis.images)
+    assert projection.shape == (20, 18)
+    assert np.argwhere(projection > 5).tolist() == np.argwhere(overlay[..., 3]).tolist() == [[3, 2]]
+    ((across, up),) = np.concatenate([collection.get_offsets() for collection in axis.collections])
+    assert (across, up) == pytest.approx((2.5 * 3, 16.5 * 2.0364201))
+
+
 def test_picture_is_written_with_and_without_lesions(tmp_path: Path) -> None:
     _, pet = body(SHAPE)
     case = read_case(tmp_path, pet)
