@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from helpers_dicom import DOSE, HALF_LIFE, WEIGHT, SyntheticStudy
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -48,7 +49,7 @@ class Vendor:
     spacing: tuple[float, float, float]
     origin: tuple[float, float, float]
     dress: Callable[[Sequence[Dataset]], float]
-    transfer_syntax: str
+    transfer_syntax: UID
     name_of: Callable[[int, int], str]
     ct_padding: float
     same_length: bool = False
@@ -73,7 +74,7 @@ def phantom_suv(size: Sequence[int], spacing: Sequence[float], origin: Sequence[
     for center, radius, uptake in LESIONS:
         distance = np.sqrt((x - center[0]) ** 2 + (y - center[1]) ** 2 + (z - center[2]) ** 2) - radius
         suv = suv + uptake * _inside(distance, 2.5)
-    return suv.astype(np.float32)
+    return np.asarray(suv, dtype=np.float32)
 
 
 def phantom_hu(size: Sequence[int], spacing: Sequence[float], origin: Sequence[float]) -> np.ndarray:
@@ -83,7 +84,7 @@ def phantom_hu(size: Sequence[int], spacing: Sequence[float], origin: Sequence[f
     hu = hu + 30 * np.sin(x / 15) * np.cos(y / 12) * np.sin(z / 20)
     hu = hu - 700 * _inside(np.sqrt(((np.abs(x) - 75) / 45) ** 2 + ((y + 20) / 50) ** 2) * 45 - 45, 2)
     hu = hu + 600 * _inside(np.sqrt(x**2 + (y - 70) ** 2) - 15, 1.5) + 0 * z
-    return hu.astype(np.float32)
+    return np.asarray(hu, dtype=np.float32)
 
 
 def _fields_of_all(slices: Sequence[Dataset], units: str, correction: str) -> Dataset:
@@ -100,7 +101,7 @@ def _fields_of_all(slices: Sequence[Dataset], units: str, correction: str) -> Da
     return radiopharmaceutical
 
 
-DOSE_LEFT = DOSE * 0.5 ** (UPTAKE_SECONDS / HALF_LIFE)
+DOSE_LEFT: float = DOSE * 0.5 ** (UPTAKE_SECONDS / HALF_LIFE)
 
 
 def dress_ge_start(slices: Sequence[Dataset]) -> float:

@@ -37,6 +37,13 @@ class OutputFormat(StrEnum):
         return self in DICOM_FORMATS
 
 
+class DicomSegments(StrEnum):
+    """How a DICOM SEG holds lesions: as one segment each, or all as a single one."""
+
+    per_lesion = "per-lesion"
+    single = "single"
+
+
 DICOM_FORMATS = (OutputFormat.dicom_seg, OutputFormat.rtstruct, OutputFormat.dicom_sr)
 
 

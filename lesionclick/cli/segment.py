@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lesionclick import log
-from lesionclick.case.results import OutputFormat
+from lesionclick.case.results import DicomSegments, OutputFormat
 from lesionclick.cli.options import (
     BackendOption,
     ComponentFloorOption,
@@ -81,6 +81,9 @@ def segment_command(
             "dicom-seg where the study is DICOM."
         ),
     ] = None,
+    dicom_segments: Annotated[
+        DicomSegments, typer.Option(help="Segments of the dicom-seg: one for each lesion, or a single one for all.")
+    ] = DicomSegments.per_lesion,
     organs: Annotated[
         bool,
         typer.Option(
@@ -133,7 +136,12 @@ def segment_command(
     import datetime
 
     from lesionclick.case.joining import mask_on_grid
-    from lesionclick.case.results import place_among_results, results_folder, write_masks, write_record
+    from lesionclick.case.results import (
+        place_among_results,
+        results_folder,
+        write_masks,
+        write_record,
+    )
     from lesionclick.checks.plausibility import check_result, run_checks
     from lesionclick.cli.loading import load_ensemble
     from lesionclick.dicom.study import StudyChoices, open_files, open_study
@@ -192,7 +200,7 @@ def segment_command(
                 identity = ModelIdentity(model.resolve().name, model_sum, ensemble.model.description)
                 places = {lesion.number: lesion.organ for lesion in table.lesions if lesion.organ}
                 result = LesionResult(opened.pet, table.numbers_zyx, identity, created, bool(case.clicks), places)
-                write_objects(result, table.lesions, wanted, folder)
+                write_objects(result, table.lesions, wanted, folder, dicom_segments)
             record = {
                 "created": created.isoformat(timespec="seconds"),
                 "input": [str(path) for path in (study, ct, pet) if path is not None],

@@ -5,11 +5,29 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import MediaStorageDirectoryStorage
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedPETImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedPETImageStorage,
+    MediaStorageDirectoryStorage,
+    PositronEmissionTomographyImageStorage,
+)
 
 from lesionclick.dicom.fields import numbers_of, optional_text, optional_value, text_of, values_of
 from lesionclick.dicom.multiframe import FRAME_GROUPS, frame_headers, is_enhanced
 from lesionclick.dicom.reading import looks_like_dicom, read_header
+
+IMAGE_CLASSES = {
+    "CT": {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage},
+    "PT": {
+        PositronEmissionTomographyImageStorage,
+        EnhancedPETImageStorage,
+        LegacyConvertedEnhancedPETImageStorage,
+    },
+}
+"""By modality, the kinds of objects (SOPClassUID) that hold a scanner's slices."""
 
 _KEYWORDS = (
     "SOPClassUID",
@@ -28,6 +46,7 @@ _KEYWORDS = (
     "NumberOfFrames",
     "FrameOfReferenceUID",
     "ImagePositionPatient",
+    "Rows",
 )
 
 
@@ -80,6 +99,9 @@ def read_image_header(path: Path) -> ImageHeader | None:
     if _is_directory(header):
         return None
     modality, uid = text_of(header, "Modality"), text_of(header, "SeriesInstanceUID")
+    sop_class = optional_text(header, "SOPClassUID")
+    if sop_class in IMAGE_CLASSES.get(modality.strip(), ()):
+        text_of(header, "Rows")  # behind the fields above: a file that was cut lacks it
     frames = [header]
     if is_enhanced(header):
         frames = frame_headers(read_header(path, (*_KEYWORDS, *FRAME_GROUPS)))
@@ -90,7 +112,7 @@ def read_image_header(path: Path) -> ImageHeader | None:
         series_uid=uid.strip(),
         image_uid=optional_text(header, "SOPInstanceUID"),
         modality=modality.strip(),
-        sop_class=optional_text(header, "SOPClassUID"),
+        sop_class=sop_class,
         number=int(number) if number.lstrip("-").isdigit() else None,
         description=optional_text(header, "SeriesDescription"),
         image_types=values_of(first, "ImageType", header),
@@ -109,7 +131,7 @@ def read_image_header(path: Path) -> ImageHeader | None:
 
 def _is_directory(header: Dataset) -> bool:
     meta = getattr(header, "file_meta", None)
-    return meta is not None and meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
+    return meta is not None and optional_text(meta, "MediaStorageSOPClassUID", header) == MediaStorageDirectoryStorage
 
 
 def _corrections(header: Dataset, file: Dataset) -> frozenset[str] | None:

@@ -38,8 +38,12 @@ def damage_as_case_error(path: str | Path) -> Iterator[None]:
     except OSError as error:
         raise CaseError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CaseError(f"{path}: is not DICOM that can be read: {reason[:300]}") from error
+        raise CaseError(f"{path}: is not DICOM that can be read: {reason_of(error)}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """What an exception says, on one line; pydicom adds the traceback of another one to some of its texts."""
+    return " ".join(str(error).partition("Traceback (")[0].split())[:300] or type(error).__name__
 
 
 def looks_like_dicom(path: Path) -> bool:

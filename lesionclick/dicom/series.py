@@ -3,24 +3,18 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydicom.uid import (
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    EnhancedPETImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-    LegacyConvertedEnhancedPETImageStorage,
-    PositronEmissionTomographyImageStorage,
-)
-
-from lesionclick.dicom.headers import ImageHeader, extent_of, read_image_header
+from lesionclick.dicom.headers import IMAGE_CLASSES, ImageHeader, extent_of, read_image_header
 from lesionclick.errors import CaseError
 from lesionclick.log import logger
 
 MIN_IMAGES = 3
 """Images of a series from which on it may be a volume; topograms come as one or two."""
+
+TOO_FEW = "too few images"
+"""Why a series with less is none."""
 
 LARGER = 1.5
 """By how much longer the largest series has to be than any other to be meant: a late scan of one region is far shorter
@@ -31,15 +25,6 @@ LISTED = 3
 
 SUV_UNITS = {"BQML", "CNTS", "GML"}
 """Units of a PET that SUV can be made of."""
-
-_IMAGE_CLASSES = {
-    "CT": {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage},
-    "PT": {
-        PositronEmissionTomographyImageStorage,
-        EnhancedPETImageStorage,
-        LegacyConvertedEnhancedPETImageStorage,
-    },
-}
 
 _NAMES = {"CT": "CT", "PT": "PET", "SEG": "segmentation"}
 
@@ -67,7 +52,8 @@ class Series:
         units: Units of the files, "BQML" for instance.
         series_types: values of SeriesType, "WHOLE BODY", "DYNAMIC", ...
         frames_of_reference: FrameOfReferenceUID of the files.
-        damaged: a sentence for each file beside them that says it is DICOM and cannot be read.
+        damaged: a sentence for each file of the study that says it is DICOM and cannot be read; of a series that was
+            chosen also for each that seems to be one of its slices and has another UID.
     """
 
     uid: str
@@ -103,14 +89,14 @@ def find_series(study: Path) -> list[Series]:
     if not study.is_dir():
         raise CaseError(f"{study}: the folder is missing, expected a DICOM study")
     series: dict[tuple[str, str, bool], list[ImageHeader]] = defaultdict(list)
-    damaged: dict[Path, str] = {}
+    damaged: list[str] = []
     seen: set[tuple[str, str, tuple[tuple[float, ...], ...]]] = set()
     copies = 0
     for path in sorted(path for path in study.rglob("*") if path.is_file()):
         try:
             header = read_image_header(path)
         except CaseError as error:
-            damaged[path] = str(error)
+            damaged.append(str(error))
             continue
         if header is None:
             continue
@@ -123,7 +109,7 @@ def find_series(study: Path) -> list[Series]:
     if copies:
         logger.warning("%s: %d files are copies of images found before, and are left out", study, copies)
     if damaged:
-        logger.warning("%s: %s", study, count_damaged(tuple(damaged.values())))
+        logger.warning("%s: %s", study, count_damaged(damaged))
     return sorted(
         (_describe(headers, damaged) for headers in series.values()),
         key=lambda one: (one.modality, one.description, one.uid, one.images),
@@ -137,9 +123,8 @@ def count_damaged(damaged: Sequence[str]) -> str:
     return f"{count} left out: {'; '.join(damaged[:LISTED])}{more}"
 
 
-def _describe(headers: Sequence[ImageHeader], damaged: dict[Path, str]) -> Series:
+def _describe(headers: Sequence[ImageHeader], damaged: Sequence[str]) -> Series:
     known = [header.corrections for header in headers if header.corrections is not None]
-    folders = {header.path.parent for header in headers}
     return Series(
         uid=headers[0].series_uid,
         modality=headers[0].modality,
@@ -154,7 +139,7 @@ def _describe(headers: Sequence[ImageHeader], damaged: dict[Path, str]) -> Serie
         units=frozenset(header.units for header in headers if header.units),
         series_types=frozenset().union(*(header.series_types for header in headers)),
         frames_of_reference=frozenset(header.frame_of_reference for header in headers if header.frame_of_reference),
-        damaged=tuple(text for path, text in damaged.items() if path.parent in folders),
+        damaged=tuple(damaged),
     )
 
 
@@ -191,7 +176,7 @@ def choose_series(
             f"{study}: holds no {_NAMES.get(modality, modality)} (no series of modality {modality}), only {others}"
         )
     if name is not None:
-        return _named(study, candidates, modality, name)
+        return _with_lost_slices(_named(study, candidates, modality, name), candidates)
     fit = [series for series in candidates if _why_unfit(series) is None]
     if not fit:
         raise CaseError(
@@ -204,7 +189,22 @@ def choose_series(
             f"{study}: holds {len(left)} {modality} series, name one by UID or number ({_OPTIONS[modality]}): "
             f"{_list_series(left)}"
         )
-    return left[0]
+    return _with_lost_slices(left[0], candidates)
+
+
+def _with_lost_slices(chosen: Series, candidates: Sequence[Series]) -> Series:
+    """The series with those images among the damaged ones that are like its own but for the UID of their series."""
+
+    def kind_of(series: Series) -> tuple[object, ...]:
+        return series.sop_classes, series.number, series.description, _why_unfit(series) in (None, TOO_FEW)
+
+    lost = (
+        f"{path}: is like the slices of series {chosen.uid} but for its UID {one.uid}"
+        for one in candidates
+        if one.uid != chosen.uid and one.images < MIN_IMAGES <= chosen.images and kind_of(one) == kind_of(chosen)
+        for path in one.paths
+    )
+    return replace(chosen, damaged=(*chosen.damaged, *lost))
 
 
 def _named(study: Path, candidates: Sequence[Series], modality: str, name: str) -> Series:
@@ -242,16 +242,16 @@ def _most_likely(fit: list[Series], frame_of_reference: str | None) -> list[Seri
 
 def _why_unfit(series: Series) -> str | None:
     """Why a series cannot be meant where none is named; None where it can."""
-    if series.modality not in _IMAGE_CLASSES:
+    if series.modality not in IMAGE_CLASSES:
         return None
-    if not series.sop_classes <= _IMAGE_CLASSES[series.modality]:
+    if not series.sop_classes <= IMAGE_CLASSES[series.modality]:
         return "other objects than the scanner's images"
     if "LOCALIZER" in series.image_types or _TOPOGRAM.search(series.description):
         return "a topogram"
     if {"MIP", "PROJECTION IMAGE"} & series.image_types or re.search(r"\bMIP\b", series.description):
         return "a projection"
     if series.images < MIN_IMAGES:
-        return "too few images"
+        return TOO_FEW
     if series.modality == "PT" and series.corrections is not None and "ATTN" not in series.corrections:
         return "not corrected for attenuation"
     return None

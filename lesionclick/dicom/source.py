@@ -8,8 +8,10 @@ from typing import Any
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.uid import PositronEmissionTomographyImageStorage
+from pydicom.valuerep import DA, TM
 
 from lesionclick.dicom.fields import MALFORMED, text_of
+from lesionclick.dicom.reading import reason_of
 from lesionclick.errors import CaseError
 
 # Type 2 in the modules Patient and General Study: every object has them, if empty
@@ -27,18 +29,32 @@ def naming_source(source: Dataset) -> Iterator[None]:
             warnings.simplefilter("ignore", UserWarning)  # on names and lengths that are the scanner's affair
             yield
     except MALFORMED as error:
-        raise CaseError(f"{source.filename}: its header cannot be taken over into a DICOM object: {error}") from error
+        raise CaseError(
+            f"{source.filename}: its header cannot be taken over into a DICOM object: {reason_of(error)}"
+        ) from error
 
 
 def complete_study(item: Dataset) -> Dataset:
-    """A copy with all fields of patient and study, empty where they are missing, and with a sex that DICOM knows."""
-    source = _copy(item)
-    for keyword in _STUDY_FIELDS:
-        if source.get(keyword) is None:
-            _replace(source, keyword, "")
-    if source.PatientSex not in ("F", "M", "O", ""):
-        _replace(source, "PatientSex", "")
+    """A copy with all fields of patient and study, empty where they are missing or against DICOM.
+
+    The sex may be none that DICOM knows, and dates and times none at all, as de-identification leaves them.
+    """
+    with naming_source(item):
+        source = _copy(item)
+        for keyword in _STUDY_FIELDS:
+            if source.get(keyword) is None or not _is_valid(keyword, source.get(keyword)):
+                _replace(source, keyword, "")
     return source
+
+
+def _is_valid(keyword: str, value: Any) -> bool:
+    if keyword == "PatientSex":
+        return value in ("F", "M", "O", "")
+    kind = {"DA": DA, "TM": TM}.get(dictionary_VR(keyword))
+    try:
+        return kind is None or not value or kind(value) is not None
+    except ValueError:
+        return False
 
 
 def _copy(item: Dataset) -> Dataset:
@@ -76,9 +92,11 @@ def references_to(sources: Sequence[Dataset]) -> list[Dataset]:
     references = []
     for source in sources:
         reference = Dataset()
-        reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = source.SOPClassUID, source.SOPInstanceUID
-        if "ReferencedFrameNumber" in source:  # `split_frames` notes it
-            reference.ReferencedFrameNumber = source.ReferencedFrameNumber
+        with naming_source(source):
+            reference.ReferencedSOPClassUID = source.SOPClassUID
+            reference.ReferencedSOPInstanceUID = source.SOPInstanceUID
+            if "ReferencedFrameNumber" in source:  # `split_frames` notes it
+                reference.ReferencedFrameNumber = source.ReferencedFrameNumber
         references.append(reference)
     return references
 

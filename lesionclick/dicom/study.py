@@ -70,13 +70,18 @@ class Study:
         """The formats to write: those asked for, or where none are, nii.gz and for a DICOM study also dicom-seg.
 
         Raises:
-            CaseError: a DICOM object is asked for and there is no series that it could refer to.
+            CaseError: a DICOM object is asked for and there is no series that it could refer to, or the PET's header
+                lacks what the object has to say.
         """
         if asked is None:
-            return (OutputFormat.nifti,) if self.pet is None else (OutputFormat.nifti, OutputFormat.dicom_seg)
+            asked = (OutputFormat.nifti,) if self.pet is None else (OutputFormat.nifti, OutputFormat.dicom_seg)
         for wanted in asked:
             if wanted.is_dicom and self.pet is None:
                 raise CaseError(f"{self.case.name}: was not read from DICOM, so that no {wanted} can refer to it")
+        if self.pet is not None and any(wanted.is_dicom for wanted in asked):
+            from lesionclick.dicom.write_objects import require_source
+
+            require_source(self.pet)
         return tuple(asked)
 
 
@@ -121,7 +126,7 @@ def _open_pair(pair: ImagePair, choices: StudyChoices, base: Path | None = None)
 
 def _open_dicom(folder: Path, choices: StudyChoices) -> Study:
     try:
-        from lesionclick.dicom.series import choose_series, find_series
+        from lesionclick.dicom.series import choose_series, count_damaged, find_series
         from lesionclick.dicom.suv import AS_STORED, read_suv
         from lesionclick.dicom.volume import read_ct, require_frame_of_reference
     except ModuleNotFoundError as error:
@@ -145,8 +150,9 @@ def _open_dicom(folder: Path, choices: StudyChoices) -> Study:
     require_frame_of_reference(ct.slices[0], pet)
     joined = join(_name_of(folder), ct.image, pet.image, (ct_series.paths[0].parent, pet_series.paths[0].parent))
     found_line = f"DICOM, CT ({ct_series}), PET ({pet_series})"
-    damaged = dict.fromkeys((*pet_series.damaged, *ct_series.damaged))
-    warnings = (*damaged, *pet.suv.warnings, *joined.warnings)
+    damaged = tuple(dict.fromkeys((*pet_series.damaged, *ct_series.damaged)))
+    left_out = (count_damaged(damaged),) if damaged else ()
+    warnings = (*left_out, *pet.suv.warnings, *joined.warnings)
     return Study(joined.case, joined.ct_geometry, found_line, warnings, pet)
 
 

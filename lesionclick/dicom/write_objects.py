@@ -1,17 +1,41 @@
 """Objects of a result in the formats that are asked for, a file each."""
 
+import datetime
+import io
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from lesionclick.case.results import OutputFormat
-from lesionclick.dicom.result import LesionResult, write_object
+import numpy as np
+from pydicom.dataset import Dataset
+
+from lesionclick.case.results import DicomSegments, OutputFormat
+from lesionclick.dicom.result import LesionResult, ModelIdentity, write_object
+from lesionclick.dicom.source import naming_source
+from lesionclick.dicom.volume import SeriesVolume
 from lesionclick.dicom.write_report import Measured, make_report
 from lesionclick.dicom.write_rtstruct import make_rtstruct
 from lesionclick.dicom.write_segmentation import make_segmentation
 
 
+def require_source(pet: SeriesVolume) -> None:
+    """Makes an object without lesions and throws it away, so that nothing is found amiss when the work is done.
+
+    Raises:
+        CaseError: the PET's header lacks what an object has to say.
+    """
+    nothing_zyx = np.zeros(pet.image.GetSize()[::-1], dtype=np.uint8)
+    result = LesionResult(pet, nothing_zyx, ModelIdentity("", ""), datetime.datetime.now())
+    item = make_rtstruct(result)
+    with naming_source(result.sources[0]):
+        item.save_as(io.BytesIO(), enforce_file_format=True)
+
+
 def write_objects(
-    result: LesionResult, measurements: Sequence[Measured], formats: Collection[OutputFormat], folder: Path
+    result: LesionResult,
+    measurements: Sequence[Measured],
+    formats: Collection[OutputFormat],
+    folder: Path,
+    segments: DicomSegments = DicomSegments.per_lesion,
 ) -> list[Path]:
     """Writes lesions as DICOM objects: lesions.seg.dcm, lesions.rtstruct.dcm, lesions.sr.dcm.
 
@@ -21,6 +45,7 @@ def write_objects(
         formats: those that are images are passed over. A structured report refers to a segmentation, which is then
             written, too.
         folder: to write to.
+        segments: of the segmentation; a structured report refers to one a lesion.
 
     Returns:
         The files.
@@ -28,15 +53,15 @@ def write_objects(
     Raises:
         CaseError: the PET's header lacks what an object has to say, or a file cannot be written.
     """
-    paths = []
+    objects: dict[Path, Dataset] = {}
     if {OutputFormat.dicom_seg, OutputFormat.dicom_sr} & set(formats):
-        segmentation = make_segmentation(result)
-        paths.append(folder / "lesions.seg.dcm")
-        write_object(segmentation, paths[-1])
+        segmentation = make_segmentation(result, united=segments is DicomSegments.single)
+        objects[folder / "lesions.seg.dcm"] = segmentation
         if OutputFormat.dicom_sr in formats:
-            paths.append(folder / "lesions.sr.dcm")
-            write_object(make_report(result, measurements, segmentation), paths[-1])
+            objects[folder / "lesions.sr.dcm"] = make_report(result, measurements, segmentation)
     if OutputFormat.rtstruct in formats:
-        paths.append(folder / "lesions.rtstruct.dcm")
-        write_object(make_rtstruct(result), paths[-1])
-    return paths
+        objects[folder / "lesions.rtstruct.dcm"] = make_rtstruct(result)
+    for path, item in objects.items():
+        with naming_source(result.sources[0]):  # what is wrong with a field taken over shows when it is encoded
+            write_object(item, path)
+    return list(objects)

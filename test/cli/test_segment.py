@@ -198,7 +198,14 @@ def test_dicom_objects_need_dicom(case_folder: Path, tmp_path: Path, refused: Ca
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["x", "--ct", "a"], ["--ct", "a"], ["x", "--formats", "tiff"], ["x", "--clicks", "a", "--no-clicks"]],
+    [
+        [],
+        ["x", "--ct", "a"],
+        ["--ct", "a"],
+        ["x", "--formats", "tiff"],
+        ["x", "--clicks", "a", "--no-clicks"],
+        ["x", "--formats", "dicom-sr", "--dicom-segments", "single"],
+    ],
 )
 def test_contradicting_options_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]

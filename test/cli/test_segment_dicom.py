@@ -69,6 +69,15 @@ def test_all_outputs_agree(tmp_path: Path, segment: Callable[..., str]) -> None:
     assert "lesions.seg.dcm" in json.loads((out / "report.json").read_text())["files"]
 
 
+def test_one_segment_may_hold_all_lesions(tmp_path: Path, segment: Callable[..., str]) -> None:
+    study, out = SyntheticStudy().write(tmp_path / "study"), tmp_path / "out"
+    segment(study, "--out", out, "--dicom-segments", "single")
+    mask = read(out / "lesions.nii.gz")
+    segmentation = pydicom.dcmread(out / "lesions.seg.dcm")
+    assert [item.SegmentLabel for item in segmentation.SegmentSequence] == ["Lesions"]
+    assert np.count_nonzero(segmentation.pixel_array) == mask.sum()
+
+
 def test_the_mask_may_come_on_the_grid_of_the_ct(tmp_path: Path, segment: Callable[..., str]) -> None:
     study = SyntheticStudy().write(tmp_path / "study")
     segment(study, "--out", tmp_path / "out", "--grid", "ct", "--formats", "mha")
@@ -87,6 +96,17 @@ def test_what_was_given_for_suv_is_used_and_recorded(
     suv = json.loads((tmp_path / "out" / "report.json").read_text())["suv"]
     assert suv["weight_kg"] == 80
     assert suv["given"] == {"weight_kg": 80, "injection_time": "09:30:00"}
+
+
+def test_what_no_object_can_refer_to_is_refused_before_the_model_is_read(
+    tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    made = SyntheticStudy()
+    for item in made.pet:
+        del item.StudyInstanceUID
+    study = made.write(tmp_path / "study")
+    sentence = refused("segment", study, "--out", tmp_path / "out", "--model", tmp_path / "missing")
+    assert "StudyInstanceUID (0020,000D) is missing" in sentence
 
 
 def test_a_ct_without_a_pet_is_refused(tmp_path: Path, refused: Callable[..., str]) -> None:

@@ -16,6 +16,7 @@ from pydicom.uid import JPEGLosslessSV1
 
 from lesionclick.dicom.reading import looks_like_dicom
 from lesionclick.dicom.series import choose_series, find_series
+from lesionclick.dicom.study import open_study
 from lesionclick.dicom.suv import read_suv
 from lesionclick.errors import CaseError
 
@@ -92,9 +93,43 @@ def test_damaged_files_are_counted_and_named(
     assert f"{folder / 'empty.dcm'}: " in caplog.text
     # and again where they are missed
     with pytest.raises(
-        CaseError, match=rf"may be missing or there twice\); 1 damaged DICOM file is left out: {middle}"
+        CaseError, match=rf"may be missing or there twice\); 2 damaged DICOM files are left out: {middle}"
     ):
         read_suv(choose_series(folder, found, "PT"))
+
+
+def end_of_pet(folder: Path) -> Path:
+    """The PET's last slice, whose absence leaves an even stack."""
+    return next(path for path in (folder / "PT").iterdir() if pydicom.dcmread(path).InstanceNumber == 5)
+
+
+def test_a_file_that_ends_within_its_series_uid_is_damaged(study: SyntheticStudy, tmp_path: Path) -> None:
+    folder = study.write(tmp_path / "study")
+    last, uid = end_of_pet(folder), study.pet[0].SeriesInstanceUID
+    content = last.read_bytes()
+    last.write_bytes(content[: content.index(uid.encode()) + 20])
+    assert choose_series(folder, find_series(folder), "PT").damaged == (f"{last}: Rows (0028,0010) is missing",)
+
+
+def test_a_slice_with_another_series_uid_is_named(study: SyntheticStudy, tmp_path: Path) -> None:
+    folder = study.write(tmp_path / "study")
+    assert not open_study(folder).warnings
+    last, uid = end_of_pet(folder), study.pet[0].SeriesInstanceUID
+    last.write_bytes(last.read_bytes().replace(uid.encode(), uid[:-1].encode() + b"x"))
+    assert open_study(folder).warnings == (
+        f"1 damaged DICOM file is left out: {last}: is like the slices of series {uid} but for its UID {uid[:-1]}x",
+    )
+
+
+def test_damage_anywhere_in_the_study_is_among_its_warnings(study: SyntheticStudy, tmp_path: Path) -> None:
+    folder = study.write(tmp_path / "study")
+    (folder / "own folder").mkdir()
+    last = end_of_pet(folder)
+    last = last.rename(folder / "own folder" / last.name)
+    last.write_bytes(last.read_bytes()[:400])
+    assert open_study(folder).warnings == (
+        f"1 damaged DICOM file is left out: {last}: Modality (0008,0060) is missing",
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -1,5 +1,6 @@
 import dataclasses
 import datetime
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,11 @@ from helpers_dicom_output import (
 from pydicom.uid import PositronEmissionTomographyImageStorage
 
 from lesionclick.case.organs import ORGANS
+from lesionclick.case.results import OutputFormat
 from lesionclick.dicom.result import ORGAN_CODES, write_object
 from lesionclick.dicom.segmentation import read_segments, segment_labels
 from lesionclick.dicom.volume import SeriesVolume
+from lesionclick.dicom.write_objects import write_objects
 from lesionclick.dicom.write_segmentation import make_segmentation
 from lesionclick.errors import CaseError
 
@@ -187,6 +190,20 @@ def test_name_keeps_its_characters(study: SyntheticStudy, tmp_path: Path) -> Non
     path = tmp_path / "seg.dcm"
     write_object(make_segmentation(result), path)
     assert str(pydicom.dcmread(path).PatientName) == "Müller^Jörg"
+
+
+@pytest.mark.filterwarnings("error")
+def test_fields_against_the_standard_are_taken_over_without_a_word(study: SyntheticStudy, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for item in study.pet:
+            item.StudyID, item.PatientBirthDate = "longer than 16 characters", "unknown"
+        folder = study.write(tmp_path / "study")
+    write_objects(make_result(read_pet(folder)), [], [OutputFormat.dicom_seg, OutputFormat.rtstruct], tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        written = pydicom.dcmread(tmp_path / "lesions.seg.dcm")
+        assert (written.StudyID, written.PatientBirthDate) == ("longer than 16 characters", "")
 
 
 def test_header_that_cannot_be_taken_over(study: SyntheticStudy, tmp_path: Path) -> None:
