@@ -136,12 +136,7 @@ def segment_command(
     import datetime
 
     from lesionclick.case.joining import mask_on_grid
-    from lesionclick.case.results import (
-        place_among_results,
-        results_folder,
-        write_masks,
-        write_record,
-    )
+    from lesionclick.case.results import place_among_results, results_folder, write_masks, write_record
     from lesionclick.checks.plausibility import check_result, run_checks
     from lesionclick.cli.loading import load_ensemble
     from lesionclick.dicom.study import StudyChoices, open_files, open_study
@@ -153,7 +148,7 @@ def segment_command(
 
     if mip is not None:
         require_mip(mip)
-        place_among_results(mip, out, out)
+        place_among_results(mip, out, out)  # refuses before anything is computed
     given = suv_overrides(weight, dose, injection_time, scan_time, half_life, decay_correction, units, height, sex)
     choices = StudyChoices(ct_series, pet_series, given, tuple(clicks or ()), not no_clicks, grid == Grid.ct)
     with results_folder(out, overwrite) as folder:

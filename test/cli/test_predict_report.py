@@ -14,7 +14,8 @@ SAMPLE = ROOT / "test" / "cases" / "psma"
 def test_warnings_are_logged_and_reported_and_the_mask_is_made_all_the_same(model_folder: Path, tmp_path: Path) -> None:
     sample = Case.read(SAMPLE)
     ct, pet = (
-        image_from(image[20:60], spacing=sample.geometry.spacing) for image in (sample.ct_zyx + 1024, sample.pet_zyx)
+        image_from(image[30:50, 10:40, 20:60], spacing=sample.geometry.spacing)
+        for image in (sample.ct_zyx + 1024, sample.pet_zyx)
     )
     folder = write_case(tmp_path / "input", ct, pet)
     report = tmp_path / "new" / "report.json"
@@ -35,11 +36,12 @@ def test_warnings_are_logged_and_reported_and_the_mask_is_made_all_the_same(mode
 
 
 def test_without_the_option_there_is_no_report_and_leaving_clicks_out_is_no_warning(
-    model_folder: Path, tmp_path: Path
+    case_folder: Path, model_folder: Path, tmp_path: Path
 ) -> None:
-    done = process("--input", SAMPLE, "--output", tmp_path, "--model", model_folder, LESIONCLICK_CLICKS="no")
+    out = tmp_path / "out"
+    done = process("--input", case_folder, "--output", out, "--model", model_folder, LESIONCLICK_CLICKS="no")
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["base_psma_09101.mha"]
+    assert [path.name for path in out.rglob("*") if path.is_file()] == ["case.mha"]
     assert "trained with clicks" not in done.stderr
 
 

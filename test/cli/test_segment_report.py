@@ -15,10 +15,10 @@ from lesionclick.cli.main import main
 SAMPLE = ROOT / "test" / "cases" / "psma"
 
 
-def test_page_and_moving_picture_come_with_the_results(model_folder: Path, tmp_path: Path) -> None:
+def test_page_and_moving_picture_come_with_the_results(case_folder: Path, model_folder: Path, tmp_path: Path) -> None:
     out, mip = tmp_path / "out", tmp_path / "mip.webp"
     with pytest.raises(SystemExit) as stopped:
-        main(["segment", str(SAMPLE), "--out", str(out), "--model", str(model_folder), "--mip", str(mip)])
+        main(["segment", str(case_folder), "--out", str(out), "--model", str(model_folder), "--mip", str(mip)])
     assert stopped.value.code == 0
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.count("<img ") == 2
