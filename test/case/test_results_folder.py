@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from helpers_case import GEOMETRY, make_lesions
 
 from lesionclick.case.geometry import Geometry
-from lesionclick.case.results import OutputFormat, results_folder, write_masks, write_record
+from lesionclick.case.results import OutputFormat, place_among_results, results_folder, write_masks, write_record
 from lesionclick.errors import CaseError
 
 
@@ -79,3 +79,14 @@ def test_masks_are_written_in_every_image_format(tmp_path: Path) -> None:
         image = sitk.ReadImage(str(path))
         assert np.array_equal(sitk.GetArrayFromImage(image), make_lesions())
         assert Geometry.of(image) == GEOMETRY
+
+
+def test_what_belongs_among_the_results_is_written_with_them(tmp_path: Path) -> None:
+    out, folder = tmp_path / "out", tmp_path / "new"
+    (tmp_path / "link").symlink_to(out)
+    assert place_among_results(out / "a" / "b.gif", out, folder) == folder / "a" / "b.gif"
+    assert place_among_results(tmp_path / "link" / "b.gif", out, folder) == folder / "b.gif"
+    assert place_among_results(tmp_path / "out.gif", out, folder) == tmp_path / "out.gif"
+    for taken in (out, tmp_path):
+        with pytest.raises(CaseError, match="is the place of the results"):
+            place_among_results(taken, out, folder)
