@@ -5,6 +5,9 @@ import itertools
 import json
 import os
 import secrets
+import signal
+import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +62,31 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """Lets SIGTERM and SIGHUP end the block as an exception does, so that what is half written is removed.
+
+    Raises:
+        SystemExit: such a signal came; the exit code is 128 and its number, as a shell has it.
+    """
+
+    process = os.getpid()
+
+    def end(number: int, _: object) -> None:
+        if os.getpid() == process:
+            sys.exit(128 + number)
+        signal.signal(number, signal.SIG_DFL)  # a worker that was forked has nothing to clear away, and ends at once
+        os.kill(os.getpid(), number)
+
+    ends = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    former = {number: signal.signal(number, end) for number in ends if signal.getsignal(number) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def read_json(path: Path, error: type[LesionClickError]) -> Any:

@@ -67,6 +67,10 @@ def given_pair(ct: Path, pet: Path) -> ImagePair:
         CaseError: a file is missing, is no image with a place in the world, or both are the same.
     """
     for kind, path in (("CT", ct), ("PET", pet)):
+        if path.is_dir():
+            raise CaseError(
+                f"{path}: the {kind} is a folder, expected an image file (DICOM: give the study's folder alone)"
+            )
         if not path.is_file():
             raise CaseError(f"{path}: the {kind} is missing, expected an image file")
         if not _stem_of(path):
@@ -187,13 +191,13 @@ def _word_of(path: Path) -> str | None:
 
 
 def _images_in(folder: Path) -> Iterator[Path]:
-    """Images of a folder by name; of a format in two files (.hdr and .img) the header alone."""
+    """Images of a folder by name; of a format in two files the header alone (.img without one may be DICOM)."""
     names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith("."))
     for name in names:
         path = folder / name
         stem = _stem_of(path)
-        has_header = name.lower().endswith((".img", ".img.gz")) and f"{stem}.hdr" in names
-        if stem and not has_header:
+        is_body = name.lower().endswith(".img") or (name.lower().endswith(".img.gz") and f"{stem}.hdr" in names)
+        if stem and not is_body:
             yield path
 
 

@@ -12,6 +12,7 @@ from lesionclick.cli.overview import overview_command
 from lesionclick.cli.predict import predict_command
 from lesionclick.cli.segment import segment_command
 from lesionclick.errors import LesionClickError
+from lesionclick.files import ending_on_signals
 
 app = typer.Typer(
     help="Promptable lesion segmentation in whole-body PET/CT.",
@@ -37,7 +38,8 @@ def run(commands: typer.Typer, arguments: Sequence[str] | None = None) -> None:
     """Runs a command line; an error that the user can mend becomes one sentence on stderr and exit code 2."""
     log.to_stderr()
     try:
-        commands(arguments)
+        with ending_on_signals():
+            commands(arguments)
     except LesionClickError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

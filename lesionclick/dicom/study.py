@@ -166,5 +166,6 @@ def _with_clicks(study: Study, paths: Sequence[Path]) -> Study:
     if not paths:
         return study
     clicks = read_click_files(paths, study.case.geometry)
-    found = f"{study.found}, {len(clicks)} clicks of {', '.join(path.name for path in paths)}"
+    count = "1 click" if len(clicks) == 1 else f"{len(clicks)} clicks"
+    found = f"{study.found}, {count} of {', '.join(path.name for path in paths)}"
     return replace(study, case=replace(study.case, clicks=clicks), found=found)

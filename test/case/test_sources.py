@@ -51,6 +51,7 @@ def test_nothing_that_looks_like_a_case_is_left_to_dicom(tmp_path: Path) -> None
     assert (
         find_images(touch(tmp_path, "CT/1.dcm", "CT/2.dcm", "PET/IM0001", "a/b/c/d/CT.nii", "a/b/c/d/PET.nii")) is None
     )
+    assert find_images(touch(tmp_path / "exported", "CT.1.2.img", "CT.1.3.img", "PT.1.2.img")) is None
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,8 @@ def test_named_files_are_checked(tmp_path: Path) -> None:
     assert (pair.name, pair.ct.name, pair.pet.name) == ("a", "a.nrrd", "b.nii.gz")
     with pytest.raises(CaseError, match=r"x\.nii: the PET is missing"):
         given_pair(tmp_path / "a.nrrd", tmp_path / "x.nii")
+    with pytest.raises(CaseError, match=r"the CT is a folder, expected an image file \(DICOM: give the study's folder"):
+        given_pair(tmp_path, tmp_path / "b.nii.gz")
     with pytest.raises(CaseError, match=r"c\.tiff: the CT is in no format that says where voxels lie in the world"):
         given_pair(tmp_path / "c.tiff", tmp_path / "b.nii.gz")
     with pytest.raises(CaseError, match="is given both as CT and as PET"):

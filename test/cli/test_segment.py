@@ -1,5 +1,6 @@
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -189,6 +190,19 @@ def test_what_cannot_be_read_leaves_nothing(tmp_path: Path, refused: Callable[..
     shutil.copyfile(study / "SUV.nii.gz", study / "a_suv.nii.gz")
     assert "2 images can be the PET (SUV.nii.gz, a_suv.nii.gz)" in refused("segment", study, "--out", out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_ended_leaves_nothing(case_folder: Path, tmp_path: Path, number: signal.Signals) -> None:
+    program = "from lesionclick.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "segment", str(case_folder), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        next(line for line in running.stderr if line.startswith("INFO found"))  # results are under way
+        running.send_signal(number)
+        assert "Traceback" not in running.stderr.read()
+    assert running.returncode == 128 + number
+    assert [path.name for path in tmp_path.iterdir()] == [case_folder.name]
 
 
 def test_dicom_objects_need_dicom(case_folder: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
