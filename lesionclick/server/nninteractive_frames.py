@@ -12,6 +12,8 @@ from typing import Any
 import blosc2
 import numpy as np
 
+from lesionclick.server.problems import ServerError, TooLargeError
+
 MAGIC = b"NNIA"
 
 VERSION = 1
@@ -50,8 +52,10 @@ LENGTHS = struct.Struct("<2Q")
 LEAST_CHUNK = 16  # bytes of a chunk's own head
 
 
-class FrameError(ValueError):
-    """Bytes that are no frame, or a frame that is larger than allowed; the text is one sentence."""
+class FrameError(ServerError):
+    """Bytes that are no frame."""
+
+    status = 400
 
 
 def pack(array: np.ndarray) -> bytes:
@@ -78,7 +82,8 @@ def unpack(frame: bytes, most_bytes: int) -> np.ndarray:
         most_bytes: how large the array may be; nothing larger is allocated.
 
     Raises:
-        FrameError: these bytes are no frame, or its array is too large.
+        FrameError: these bytes are no frame.
+        TooLargeError: its array is larger than that.
     """
     reader = _Reader(frame)
     magic, version, codec, dimensions, name_length = reader.take(HEAD)
@@ -92,7 +97,7 @@ def unpack(frame: bytes, most_bytes: int) -> np.ndarray:
         raise FrameError(f"the packed array has the shape {shape}, expected at least one element")
     size = math.prod(shape) * number_format.itemsize
     if size > most_bytes:
-        raise FrameError(f"the packed array has {size} bytes, expected at most {most_bytes}")
+        raise TooLargeError(f"the packed array has {size} bytes, expected at most {most_bytes}")
     pieces = []
     (count,) = reader.take(COUNT)
     for _ in range(count):

@@ -8,15 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from lesionclick.server.problems import ServerError
+
 Held = TypeVar("Held")
 
 
-class NoFreeLeaseError(Exception):
-    """As many viewers as allowed are connected; the text is one sentence."""
+class NoFreeLeaseError(ServerError):
+    """As many viewers as allowed are connected."""
+
+    status = 503
 
 
-class LeaseGoneError(Exception):
-    """A token that is unknown, was given back or has expired; the text is one sentence."""
+class LeaseGoneError(ServerError):
+    """A token that is unknown, was given back or has expired."""
+
+    status = 410
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,6 @@ class Leases(Generic[Held]):
         self,
         limits: LeaseLimits,
         make_held: Callable[[], Held],
-        on_end: Callable[[Held], object] = lambda held: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begins without leases.
@@ -72,12 +77,10 @@ class Leases(Generic[Held]):
         Args:
             limits: how many, and for how long.
             make_held: makes what is kept for a viewer.
-            on_end: called with it when the lease has ended.
             clock: seconds.
         """
         self.limits = limits
         self._make_held = make_held
-        self._on_end = on_end
         self._clock = clock
         self._leases: dict[str, Lease[Held]] = {}
         self._guard = threading.Lock()
@@ -141,9 +144,7 @@ class Leases(Generic[Held]):
     def release(self, token: str | None) -> None:
         """Ends a lease; nothing happens where it has ended already."""
         with self._guard:
-            lease = self._leases.pop(token or "", None)
-        if lease is not None:
-            self._on_end(lease.held)
+            self._leases.pop(token or "", None)
 
     def __len__(self) -> int:
         with self._dropping_ended(self._clock()):
@@ -159,14 +160,10 @@ class Leases(Generic[Held]):
 
     @contextmanager
     def _dropping_ended(self, now: float) -> Iterator[None]:
-        ended = []
         with self._guard:
             for lease in list(self._leases.values()):
                 idle = now - lease.acted > self.limits.idle_seconds
                 silent = now - lease.heard > self.limits.silent_seconds
                 if (idle or silent) and not lease.at_work:
-                    ended.append(self._leases.pop(lease.token))
-        for lease in ended:
-            self._on_end(lease.held)
-        with self._guard:
+                    del self._leases[lease.token]
             yield

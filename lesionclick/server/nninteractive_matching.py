@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lesionclick.server.problems import ServerError
+
 SPACING_TOLERANCE = 0.01  # of a spacing; viewers round it
 
 SAMPLES = 20_000  # voxels whose values are compared; fewer miss the few hot ones of a PET
@@ -25,8 +27,10 @@ ROUNDING = 1e-9  # of a correlation; nobody is closer to 1 than this
 NO_SPACING = (1.0, 1.0, 1.0)  # what a viewer says that knows none
 
 
-class MatchError(ValueError):
-    """A viewer's volume that is not, or not for certain, an image of the case; the text is one sentence."""
+class MatchError(ServerError):
+    """A viewer's volume that is not, or not for certain, an image of the case."""
+
+    status = 400
 
 
 @dataclass(frozen=True)
