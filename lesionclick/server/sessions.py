@@ -1,0 +1,181 @@
+"""Sessions of the server: opened, found and removed by id; one worker computes them, a bounded number is in memory."""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from lesionclick.case.case import Case
+from lesionclick.inference.ensemble import Ensemble
+from lesionclick.server.cases import CaseLibrary
+from lesionclick.server.handle import Progress, SessionHandle, Stage
+from lesionclick.server.mask_files import MaskFiles
+from lesionclick.server.memory import SessionMemory
+from lesionclick.server.prediction import predict_mask
+from lesionclick.server.problems import UnknownError
+from lesionclick.server.settings import ModelIdentity, ServerSettings
+from lesionclick.server.store import Store
+from lesionclick.server.worker import Worker
+from lesionclick.session.session import Session
+
+logger = logging.getLogger(__name__)
+
+
+class Sessions:
+    """All sessions of a server; any thread may call it.
+
+    handle = sessions.open(case_id)
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        cases: CaseLibrary,
+        ensemble: Ensemble,
+        model: ModelIdentity,
+        settings: ServerSettings,
+    ) -> None:
+        """Sessions of which none is computed before `start`.
+
+        Args:
+            store: keeps them.
+            cases: that can be opened.
+            ensemble: the networks.
+            model: what they are, so that masks of another model are not taken for theirs.
+            settings: the server's.
+        """
+        self._store = store
+        self._cases = cases
+        self._ensemble = ensemble
+        self._settings = settings
+        self._made_by = f"{model.fingerprint} {ensemble.engine} {settings.inference}"
+        self._masks = MaskFiles(settings.data / "sessions")
+        self._handles: dict[str, SessionHandle] = {}
+        self._lock = threading.Lock()
+        self._memory = SessionMemory(settings.max_sessions, self._close)
+        self._worker = Worker(self._compute)
+
+    def start(self) -> None:
+        """Starts to compute, at first what was open when the server before this one ended."""
+        offered = {record.session_id for record in self._cases.records()}
+        for place, session_id in enumerate(self._store.open_sessions()):
+            if session_id in offered and place < self._settings.max_sessions:
+                self._worker.request(self.get(session_id))
+            else:
+                self._store.set_open(session_id, False)
+        self._worker.start()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Gives up what is computed; sessions stay open in the store, so that the next server goes on with them."""
+        self._worker.stop(timeout)
+
+    def open(self, case_id: str) -> SessionHandle:
+        """The session of a case, new where it had none; its mask is computed from now on.
+
+        Raises:
+            UnknownError: there is no such case.
+        """
+        self._cases.record(case_id)
+        handle = self.get(self._store.open_session(case_id).id)
+        mask = handle.mask
+        is_current = mask is not None and mask.final and mask.revision == handle.record.revision
+        if not is_current or handle.id not in self._memory:
+            self._worker.request(handle)
+        return handle
+
+    def get(self, session_id: str) -> SessionHandle:
+        """A session by its id.
+
+        Raises:
+            UnknownError: there is none, or its case is not on offer.
+        """
+        with self._lock:
+            handle = self._handles.get(session_id)
+            if handle is None:
+                record = self._store.session(session_id)
+                self._cases.record(record.case_id)
+                geometry = partial(self._cases.geometry, record.case_id)
+                handle = SessionHandle(record, self._store, geometry, self._worker.request)
+                self._handles[session_id] = handle
+            return handle
+
+    def remove(self, session_id: str) -> None:
+        """Forgets a session with its clicks and masks.
+
+        Raises:
+            UnknownError: there is none.
+        """
+        handle = self.get(session_id)
+        with self._lock:
+            if self._handles.pop(session_id, None) is None:
+                raise UnknownError("the session was removed")
+        handle.mark_removed()
+        self._store.remove_session(session_id)
+        self._memory.drop(session_id)
+        self._masks.remove(session_id)
+
+    def case(self, handle: SessionHandle) -> Case:
+        """The images of a session; see `CaseLibrary.read`."""
+        return self._cases.read(handle.case_id)
+
+    def _compute(self, handle: SessionHandle, is_superseded: Callable[[], bool]) -> None:
+        record = handle.record
+        session = self._memory.get(handle.id) or self._open(handle)
+        text = "computing the mask" if record.clicks else "computing the automatic mask"
+
+        def report(done: int, total: int) -> None:
+            of_all = f" of {total}" if total else ""
+            handle.report(Progress(Stage.computing, f"{text}: {done}{of_all} passes", done, total))
+
+        handle.report(Progress(Stage.computing, text))
+        mask_zyx = predict_mask(
+            session,
+            [each.click for each in record.clicks],
+            is_superseded=is_superseded,
+            on_mask=lambda mask_zyx: handle.show(mask_zyx, record.revision, final=False),
+            on_progress=report,
+        )
+        handle.show(mask_zyx, record.revision, final=True, progress=Progress(Stage.done, "the mask is up to date"))
+        self._keep_mask(handle, record.revision, session.case)
+
+    def _open(self, handle: SessionHandle) -> Session:
+        """Opens a session in memory, and shows the mask that it had when it was closed."""
+        handle.report(Progress(Stage.opening, "reading the images"))
+        case = self._cases.read(handle.case_id)
+        record = handle.record
+        if (
+            handle.mask is None
+            and record.mask_revision is not None
+            and record.mask_maker == self._maker(handle.case_id)
+        ):
+            mask_zyx = self._masks.read(handle.id, record.mask_revision, case.geometry)
+            if mask_zyx is not None:
+                handle.show(mask_zyx, record.mask_revision, final=True)
+        handle.report(Progress(Stage.opening, "preparing the images"))
+        self._memory.make_room()
+        session = Session(
+            self._ensemble, case, self._settings.inference, tile_cache_bytes=self._settings.tile_cache_bytes
+        )
+        self._memory.put(handle.id, session)
+        self._store.set_open(handle.id, True)
+        return session
+
+    def _close(self, session_id: str, session: Session) -> None:
+        """What becomes of a session that has to make room."""
+        logger.info("session %s is closed to make room", session_id)
+        self._store.set_open(session_id, False)
+
+    def _keep_mask(self, handle: SessionHandle, revision: int, case: Case) -> None:
+        mask = handle.mask
+        if mask is None or mask.revision != revision:
+            return
+        self._masks.write(handle.id, revision, mask.mask_zyx, case.geometry)
+        self._store.set_mask(handle.id, revision, self._maker(handle.case_id))
+        self._masks.drop_others(handle.id, revision)
+        if handle.is_removed:  # meanwhile
+            self._masks.remove(handle.id)
+
+    def _maker(self, case_id: str) -> str:
+        """What makes a mask of these clicks in this case, in one digest."""
+        return hashlib.sha256(f"{self._made_by} {self._cases.record(case_id).digest}".encode()).hexdigest()

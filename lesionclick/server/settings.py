@@ -1,0 +1,46 @@
+"""Settings of the server."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lesionclick.inference.settings import InferenceSettings, PostProcessing
+from lesionclick.session.session import TILE_CACHE_BYTES
+
+SESSION_SETTINGS = InferenceSettings(post_processing=PostProcessing(obey_clicks=True))
+"""What masks are made with where nothing else is said: a click is obeyed."""
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How a server keeps sessions and what it takes.
+
+    Attributes:
+        data: the folder of everything that it writes.
+        inference: what decides, beside the model, what a mask is.
+        max_sessions: how many sessions are in memory at a time; the least recently used is closed.
+        tile_cache_bytes: how much each of them keeps of what tiles gave.
+        max_upload: bytes of a request that brings a case.
+    """
+
+    data: Path
+    inference: InferenceSettings = SESSION_SETTINGS
+    max_sessions: int = 3
+    tile_cache_bytes: int = TILE_CACHE_BYTES
+    max_upload: int = 2 << 30
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """What is said of the model.
+
+    Attributes:
+        name: of its folder.
+        description: what its folder says of it; None where it says nothing.
+        fingerprint: SHA-256 of its weights.
+        networks: how many it has.
+    """
+
+    name: str
+    description: str | None
+    fingerprint: str
+    networks: int
