@@ -1,4 +1,4 @@
-"""Matching of the volume that a viewer sends with the case that the server holds: which image it is, and how it lies.
+"""Matching of the volume that a viewer sends with a case that the server holds: which image it is, and how it lies.
 
 A viewer says neither what it shows nor where it lies in the world, and its reader may have put the axes in any order
 and direction. Size and spacing leave some orders of axes; values at the same sampled voxels decide between these,
@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lesionclick.errors import CaseError
+from lesionclick.server.cases import CaseLibrary
 from lesionclick.server.problems import ServerError
+from lesionclick.server.records import CaseRecord
 
 SPACING_TOLERANCE = 0.01  # of a spacing; viewers round it
 
@@ -146,8 +149,7 @@ def match_volume(
         MatchError: it is none of them, or it looks alike in several orientations.
     """
     shape_zyx = next(iter(images_zyx.values())).shape
-    if volume.ndim != 4 or not 1 <= len(volume) <= len(images_zyx):
-        raise MatchError(f"the volume has the shape {volume.shape}, expected 1 or 2 channels and three axes")
+    _require_channels(volume)
     orders = axis_orders(volume.shape[1:], spacing, shape_zyx, spacing_zyx)
     orientations = [
         Orientation(axes, flipped, shape_zyx)
@@ -175,6 +177,40 @@ def match_volume(
     if len(alike) > 1:
         raise MatchError(f"the volume looks alike in {len(alike)} orientations ({'; '.join(map(str, alike))})")
     return Match(names, orientation)
+
+
+def find_case(volume: np.ndarray, spacing: Sequence[float] | None, cases: CaseLibrary) -> tuple[CaseRecord, Match]:
+    """The one case on offer of which a volume is an image; see `match_volume`.
+
+    Raises:
+        MatchError: it is an image of none, or of several.
+        CaseError: the only case there is cannot be read.
+    """
+    _require_channels(volume)
+    records = cases.records()
+    matches, refusals = [], []
+    for record in records:
+        try:
+            geometry = cases.geometry(record.id)
+            axis_orders(volume.shape[1:], spacing, geometry.shape_zyx, geometry.spacing_zyx)  # spares to read it again
+            case = cases.read(record.id)
+            images_zyx = {"CT": case.ct_zyx, "PET": case.pet_zyx}
+            matches.append((record, match_volume(volume, spacing, images_zyx, geometry.spacing_zyx)))
+        except (MatchError, CaseError) as error:
+            if len(records) == 1:
+                raise
+            refusals.append(f"{record.name}: {error}")
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = ", ".join(record.name for record, _ in matches)
+        raise MatchError(f"the volume is an image of {len(matches)} cases alike: {names}")
+    raise MatchError(f"the volume is an image of none of the {len(records)} cases; {'; '.join(refusals)}")
+
+
+def _require_channels(volume: np.ndarray) -> None:
+    if volume.ndim != 4 or not 1 <= len(volume) <= 2:
+        raise MatchError(f"the volume has the shape {volume.shape}, expected 1 or 2 channels and three axes")
 
 
 def _sample(shape: Sequence[int]) -> np.ndarray:
