@@ -143,6 +143,13 @@ def train_command(
             help="Patches that lie around a lesion lie around small ones as often as around large ones.",
         ),
     ] = DEFAULTS.balance_components,
+    repeat_cases: Annotated[
+        str | None,
+        typer.Option(
+            envvar=variable_of("repeat_cases"),
+            help="Cases that are drawn more often: how their names begin and how often each counts, such as sts=4.",
+        ),
+    ] = DEFAULTS.repeat_cases,
     lesion_free_loss: Annotated[
         float,
         typer.Option(
@@ -212,6 +219,7 @@ def train_command(
         click_dropout=click_dropout,
         augmentation=augmentation,
         balance_components=balance_components,
+        repeat_cases=repeat_cases,
         lesion_free_loss=lesion_free_loss,
         corrective_clicks=corrective_clicks,
         contour_variation=contour_variation,

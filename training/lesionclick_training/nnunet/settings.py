@@ -14,6 +14,7 @@ from typing import Any, Self
 from lesionclick.errors import LesionClickError
 from lesionclick_training.augmentation.choices import Augmentation, ClickCounts
 from lesionclick_training.nnunet.environment import environment_of
+from lesionclick_training.nnunet.repeated_cases import parse_repetition
 
 
 class Optimizer(StrEnum):
@@ -54,6 +55,8 @@ class TrainingSettings:
             alone, are to prepare for other scanners.
         balance_components: whether patches that lie around a lesion lie around each lesion of a case alike, whatever
             its size; nnU-Net draws among all voxels of lesions.
+        repeat_cases: cases that are drawn more often, by the beginning of their names and how often they count, such
+            as "sts=4", see `repeated_cases.RepeatedCases`; None for all alike.
         lesion_free_loss: weight of the penalty of lesions that are made up in patches without any, see
             `lesion_free_loss.LesionFreeLoss`; 0 for none.
         corrective_clicks: share of the training samples whose clicks are drawn from the network's own errors, see
@@ -83,6 +86,7 @@ class TrainingSettings:
     click_dropout: float = 0.0
     augmentation: Augmentation = Augmentation.published
     balance_components: bool = False
+    repeat_cases: str | None = None
     lesion_free_loss: float = 0.0
     corrective_clicks: float = 0.0
     contour_variation: float = 0.0
@@ -172,6 +176,16 @@ def _parse_truth(variable: str, text: str) -> bool:
     return text == "True"
 
 
+def _parse_repeated_cases(variable: str, text: str) -> str:
+    try:
+        parse_repetition(text)
+    except ValueError as error:
+        raise LesionClickError(
+            f"{variable} is {text!r}, expected the beginning of cases' names and a whole number, such as 'sts=4'"
+        ) from error
+    return text
+
+
 def _parse_path(variable: str, text: str) -> Path:
     return Path(text)
 
@@ -191,6 +205,7 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "click_dropout": _parse_share,
     "augmentation": partial(_parse_choice, choices=Augmentation),
     "balance_components": _parse_truth,
+    "repeat_cases": _parse_repeated_cases,
     "lesion_free_loss": _parse_weight,
     "corrective_clicks": _parse_share,
     "contour_variation": _parse_share,

@@ -43,6 +43,7 @@ from lesionclick_training.nnunet.organ_supervision import (
     leave_out_unknown,
     lesion_target,
 )
+from lesionclick_training.nnunet.repeated_cases import RepeatedCases, parse_repetition
 from lesionclick_training.nnunet.settings import Optimizer, TrainingSettings
 from lesionclick_training.nnunet.taught_loss import TaughtLoss
 from lesionclick_training.nnunet.teacher import Teacher
@@ -152,8 +153,10 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
         return LesionFreeLoss(of_both, weight) if weight else of_both
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
-        """nnU-Net's own; that to train on with lesions of all sizes alike, where the settings say so."""
+        """nnU-Net's own; where the settings say so, some cases repeated and lesions of all sizes alike in training."""
         training, validation = super().get_tr_and_val_datasets()
+        if self.settings.repeat_cases is not None:
+            training = RepeatedCases(training, *parse_repetition(self.settings.repeat_cases))
         return BalancedComponents(training) if self.settings.balance_components else training, validation
 
     def get_training_transforms(self, *arguments: Any, **named_arguments: Any) -> BasicTransform:

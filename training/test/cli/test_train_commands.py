@@ -89,6 +89,8 @@ def test_train_hands_on_ideas_beyond_the_paper(
         2,
         "--corrective-clicks",
         0.5,
+        "--repeat-cases",
+        "sts=4",
         "--contour-variation",
         0.3,
         "--scribbles",
@@ -103,6 +105,7 @@ def test_train_hands_on_ideas_beyond_the_paper(
         balance_components=True,
         lesion_free_loss=2.0,
         corrective_clicks=0.5,
+        repeat_cases="sts=4",
         contour_variation=0.3,
         scribbles=0.1,
     )

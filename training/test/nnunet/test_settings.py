@@ -25,6 +25,7 @@ OTHERS = TrainingSettings(
     balance_components=True,
     lesion_free_loss=2.0,
     corrective_clicks=0.5,
+    repeat_cases="sts=4",
     contour_variation=0.3,
     scribbles=0.1,
     teacher=Path("ensemble"),
@@ -34,7 +35,7 @@ OTHERS = TrainingSettings(
 
 def test_defaults_are_nnunets_and_the_papers() -> None:
     published = (1000, 250, 50, 1e-3, "SGD", 0.33, 1.0, None, None)
-    ideas = (3, "published", 0.0, "published", False, 0.0, 0.0, 0.0, 0.0, None, 0.5)  # none beyond the paper
+    ideas = (3, "published", 0.0, "published", False, None, 0.0, 0.0, 0.0, 0.0, None, 0.5)  # none beyond the paper
     assert dataclasses.astuple(TrainingSettings.from_environment({})) == (*published, *ideas)
 
 
@@ -72,6 +73,7 @@ def test_settings_are_in_the_environment_for_a_while(monkeypatch: pytest.MonkeyP
         ("LESIONCLICK_CLICK_DROPOUT", "1.1"),
         ("LESIONCLICK_AUGMENTATION", "weak"),
         ("LESIONCLICK_BALANCE_COMPONENTS", "maybe"),
+        ("LESIONCLICK_REPEAT_CASES", "sts"),
         ("LESIONCLICK_LESION_FREE_LOSS", "inf"),
         ("LESIONCLICK_LESION_FREE_LOSS", "-1"),
         ("LESIONCLICK_CORRECTIVE_CLICKS", "often"),

@@ -40,6 +40,15 @@ def test_components_are_balanced_in_training_alone(workspace: Workspace) -> None
         assert next(loader)["data"].shape == (2, 4, 16, 16, 16)
 
 
+def test_cases_are_repeated_in_training_alone(workspace: Workspace) -> None:
+    plain, repeating = (
+        make_trainer(workspace, settings=TrainingSettings(seed=3, repeat_cases=text)).get_tr_and_val_datasets()
+        for text in (None, "phantom=3")
+    )
+    assert sorted(repeating[0].identifiers) == sorted(3 * list(plain[0].identifiers))
+    assert list(repeating[1].identifiers) == list(plain[1].identifiers)
+
+
 def test_strong_changes_come_into_training_alone(workspace: Workspace) -> None:
     trainer = make_trainer(workspace, settings=TrainingSettings(seed=3, augmentation=Augmentation.strong))
     training, validation = (
