@@ -32,6 +32,10 @@ CREATE TABLE changes (
     click_id INTEGER NOT NULL, adds INTEGER NOT NULL,
     PRIMARY KEY (session_id, number, click_id)
 );
+CREATE TABLE starting_masks (
+    session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE, number INTEGER NOT NULL, name TEXT,
+    PRIMARY KEY (session_id, number)
+);
 """
 
 

@@ -16,9 +16,10 @@ import numpy as np
 
 from lesionclick.case.clicks import Click
 from lesionclick.case.geometry import Geometry
+from lesionclick.server.mask_files import MaskFiles
 from lesionclick.server.problems import ServerError, UnknownError
 from lesionclick.server.records import SessionRecord
-from lesionclick.server.store import Store
+from lesionclick.server.store import Store, new_id
 
 MAX_CLICKS = 20_000
 """Of a session, scribbles included."""
@@ -96,6 +97,7 @@ class SessionHandle:
         self,
         record: SessionRecord,
         store: Store,
+        masks: MaskFiles,
         geometry: Callable[[], Geometry],
         on_change: Callable[["SessionHandle"], None],
     ) -> None:
@@ -104,6 +106,7 @@ class SessionHandle:
         Args:
             record: the session as it is.
             store: keeps it.
+            masks: keep its masks.
             geometry: gives the case's grid, which may mean to read the case.
             on_change: called after each change of the clicks.
         """
@@ -111,6 +114,7 @@ class SessionHandle:
         self.case_id = record.case_id
         self._record = record
         self._store = store
+        self._masks = masks
         self._geometry = geometry
         self._on_change = on_change
         self._changed = threading.Condition()
@@ -205,6 +209,27 @@ class SessionHandle:
     def clear(self) -> bool:
         """Takes all clicks back, in one change; False where there are none."""
         return self._change(lambda: self._store.remove_clicks(self.id, [each.id for each in self._record.clicks]))
+
+    def start_from(self, mask_zyx: np.ndarray | None) -> bool:
+        """Takes all clicks back and begins from an earlier mask, which clicks change only where they reach.
+
+        That is one change; see `Session.start_from` for what it means.
+
+        Args:
+            mask_zyx: uint8 on the case's grid, 0 and 1; None for no such mask.
+
+        Returns:
+            False where there was neither a mask nor a click, and None is given.
+
+        Raises:
+            CaseError: the mask cannot be written.
+            UnknownError: the session was removed.
+        """
+        name = None
+        if mask_zyx is not None:
+            name = new_id()
+            self._masks.write_start(self.id, name, mask_zyx, self.geometry)
+        return self._change(lambda: self._store.start_from(self.id, name))
 
     def undo(self) -> bool:
         """Goes back one change; False where there is none."""

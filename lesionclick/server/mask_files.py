@@ -1,4 +1,4 @@
-"""Masks on disk: the final one of each session, so that a server that starts again shows it at once."""
+"""Masks on disk: the last final one of each session, for a server that starts again, and those to start from."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from lesionclick.errors import CaseError
 
 
 class MaskFiles:
-    """A folder a session, and a file a revision in it; the store says which one counts."""
+    """A folder a session, and in it a file a revision and one a starting mask; the store says which ones count."""
 
     def __init__(self, folder: Path) -> None:
         """Masks below a folder, which need not exist."""
@@ -24,7 +24,7 @@ class MaskFiles:
     def drop_others(self, session_id: str, revision: int) -> None:
         """Removes the masks of all other revisions."""
         kept = self._path(session_id, revision)
-        for path in kept.parent.glob("*.mha"):
+        for path in kept.parent.glob("mask-*.mha"):
             if path != kept:
                 path.unlink(missing_ok=True)
 
@@ -35,9 +35,20 @@ class MaskFiles:
         except CaseError:
             return None
 
+    def write_start(self, session_id: str, name: str, mask_zyx: np.ndarray, geometry: Geometry) -> None:
+        """Writes a mask to start from; see `write_mask` for errors."""
+        write_mask(mask_zyx, geometry, self._start_path(session_id, name))
+
+    def read_start(self, session_id: str, name: str, geometry: Geometry) -> np.ndarray:
+        """A mask to start from; CaseError where it is missing or damaged."""
+        return read_mask(self._start_path(session_id, name), geometry)
+
     def remove(self, session_id: str) -> None:
         """Removes all masks of a session."""
         shutil.rmtree(self._folder / session_id, ignore_errors=True)
 
     def _path(self, session_id: str, revision: int) -> Path:
         return self._folder / session_id / f"mask-{revision}.mha"
+
+    def _start_path(self, session_id: str, name: str) -> Path:
+        return self._folder / session_id / f"start-{name}.mha"

@@ -118,7 +118,7 @@ class Viewer:
         """Forgets all clicks and the starting mask, in one change that readers at the page can undo."""
         opened = self._require_opened()
         forgotten = len(opened.handle.clicks)
-        if opened.handle.clear():
+        if opened.handle.start_from(None):
             logger.info("a viewer begins anew: %d clicks are gone, undo in the page brings them back", forgotten)
         opened.prompts = 0
         if self._buffer is not None:

@@ -49,6 +49,7 @@ class SessionRecord:
         can_redo: whether there is one to redo.
         mask_revision: revision of the clicks that the mask on disk shows; None where there is no mask.
         mask_maker: digest of what made that mask, see `MaskFiles`.
+        starting_mask: name of the earlier mask that clicks change only where they reach; None for none.
     """
 
     id: str
@@ -59,3 +60,4 @@ class SessionRecord:
     can_redo: bool
     mask_revision: int | None
     mask_maker: str | None
+    starting_mask: str | None = None

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 from functools import partial
 
@@ -14,6 +15,7 @@ from lesionclick.server.mask_files import MaskFiles
 from lesionclick.server.memory import SessionMemory
 from lesionclick.server.prediction import predict_mask
 from lesionclick.server.problems import UnknownError
+from lesionclick.server.records import SessionRecord
 from lesionclick.server.settings import ModelIdentity, ServerSettings
 from lesionclick.server.store import Store
 from lesionclick.server.worker import Worker
@@ -50,8 +52,9 @@ class Sessions:
         self._ensemble = ensemble
         self._settings = settings
         self._made_by = f"{model.fingerprint} {ensemble.engine} {settings.inference}"
-        self._masks = MaskFiles(settings.data / "sessions")
+        self._masks = MaskFiles(settings.sessions)
         self._handles: dict[str, SessionHandle] = {}
+        self._starting_masks: weakref.WeakKeyDictionary[Session, str | None] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self._memory = SessionMemory(settings.max_sessions, self._close)
         self._worker = Worker(self._compute)
@@ -96,7 +99,7 @@ class Sessions:
                 record = self._store.session(session_id)
                 self._cases.record(record.case_id)
                 geometry = partial(self._cases.geometry, record.case_id)
-                handle = SessionHandle(record, self._store, geometry, self._worker.request)
+                handle = SessionHandle(record, self._store, self._masks, geometry, self._worker.request)
                 self._handles[session_id] = handle
             return handle
 
@@ -122,6 +125,7 @@ class Sessions:
     def _compute(self, handle: SessionHandle, is_superseded: Callable[[], bool]) -> None:
         record = handle.record
         session = self._memory.get(handle.id) or self._open(handle)
+        self._take_starting_mask(session, record)
         text = "computing the mask" if record.clicks else "computing the automatic mask"
 
         def report(done: int, total: int) -> None:
@@ -138,6 +142,12 @@ class Sessions:
         )
         handle.show(mask_zyx, record.revision, final=True, progress=Progress(Stage.done, "the mask is up to date"))
         self._keep_mask(handle, record.revision, session.case)
+
+    def _take_starting_mask(self, session: Session, record: SessionRecord) -> None:
+        if self._starting_masks.get(session) != record.starting_mask:
+            name, geometry = record.starting_mask, session.case.geometry
+            session.start_from(None if name is None else self._masks.read_start(record.id, name, geometry))
+            self._starting_masks[session] = name
 
     def _open(self, handle: SessionHandle) -> Session:
         """Opens a session in memory, and shows the mask that it had when it was closed."""

@@ -28,6 +28,26 @@ class ServerSettings:
     tile_cache_bytes: int = TILE_CACHE_BYTES
     max_upload: int = 2 << 30
 
+    @property
+    def database(self) -> Path:
+        """The file that keeps cases, sessions and clicks."""
+        return self.data / "lesionclick.sqlite"
+
+    @property
+    def cases(self) -> Path:
+        """The folder of uploads."""
+        return self.data / "cases"
+
+    @property
+    def sessions(self) -> Path:
+        """The folder of masks."""
+        return self.data / "sessions"
+
+    @property
+    def temporary(self) -> Path:
+        """The folder of files that nobody needs after the request that they came with."""
+        return self.data / "temporary"
+
 
 @dataclass(frozen=True)
 class ModelIdentity:
@@ -35,12 +55,12 @@ class ModelIdentity:
 
     Attributes:
         name: of its folder.
-        description: what its folder says of it; None where it says nothing.
+        description: what its folder says of it; may be empty.
         fingerprint: SHA-256 of its weights.
         networks: how many it has.
     """
 
     name: str
-    description: str | None
+    description: str
     fingerprint: str
     networks: int

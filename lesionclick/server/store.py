@@ -2,7 +2,8 @@
 
 A session's history is a list of changes, numbered from 0, and its place in that list: the clicks that count are those
 which the changes up to the place have added and not removed. Undo and redo move the place; a new change drops the
-changes behind it. Change 0 adds what the session began with and cannot be undone.
+changes behind it. Change 0 adds what the session began with and cannot be undone. A starting mask is a change as well:
+the last one up to the place counts.
 """
 
 import json
@@ -134,8 +135,15 @@ class Store:
                 (session_id, place, session_id),
             )
             last = self._last_change(session_id)
+            starts = self._database.rows(
+                "SELECT name FROM starting_masks WHERE session_id = ? AND number <= ? ORDER BY number DESC LIMIT 1",
+                (session_id, place),
+            )
+        start = starts[0][0] if starts else None
         clicks = tuple(StoredClick(number, Click(x, y, z, label)) for number, x, y, z, label in rows)
-        return SessionRecord(session_id, case_id, revision, clicks, place > 0, place < last, mask_revision, mask_maker)
+        return SessionRecord(
+            session_id, case_id, revision, clicks, place > 0, place < last, mask_revision, mask_maker, start
+        )
 
     def remove_session(self, session_id: str) -> None:
         """Forgets a session, its clicks and their history."""
@@ -189,6 +197,23 @@ class Store:
                 self._database.execute("INSERT INTO changes VALUES (?, ?, ?, 0)", (session_id, number, click_id))
             return self._end_change(session_id, number)
 
+    def start_from(self, session_id: str, name: str | None) -> SessionRecord:
+        """Removes all clicks and makes the mask of this name the one to start from, in one change.
+
+        With None there is no mask to start from; where there was none and no clicks, nothing changes. See `session` for
+        errors.
+        """
+        with self._database.transaction():
+            record = self.session(session_id)
+            if name is None and record.starting_mask is None and not record.clicks:
+                return record
+            number = self._begin_change(session_id)
+            self._database.execute_many(
+                "INSERT INTO changes VALUES (?, ?, ?, 0)", [(session_id, number, each.id) for each in record.clicks]
+            )
+            self._database.execute("INSERT INTO starting_masks VALUES (?, ?, ?)", (session_id, number, name))
+            return self._end_change(session_id, number)
+
     def undo(self, session_id: str) -> SessionRecord:
         """Goes back one change; changes nothing where there is none."""
         return self._move(session_id, -1)
@@ -208,7 +233,8 @@ class Store:
         """Drops the changes that were undone; the number of the one to come."""
         self.session(session_id)
         place = self._place(session_id)
-        self._database.execute("DELETE FROM changes WHERE session_id = ? AND number > ?", (session_id, place))
+        for table in ("changes", "starting_masks"):
+            self._database.execute(f"DELETE FROM {table} WHERE session_id = ? AND number > ?", (session_id, place))
         self._database.execute(
             "DELETE FROM clicks WHERE session_id = ? AND id NOT IN (SELECT click_id FROM changes WHERE session_id = ?)",
             (session_id, session_id),
@@ -240,7 +266,9 @@ class Store:
 
     def _last_change(self, session_id: str) -> int:
         last: int = self._database.rows(
-            "SELECT COALESCE(MAX(number), 0) FROM changes WHERE session_id = ?", (session_id,)
+            "SELECT COALESCE(MAX(number), 0) FROM (SELECT session_id, number FROM changes"
+            " UNION ALL SELECT session_id, number FROM starting_masks) WHERE session_id = ?",
+            (session_id,),
         )[0][0]
         return last
 
