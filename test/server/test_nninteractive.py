@@ -11,8 +11,10 @@ from helpers_server import load, same
 from nnInteractive.inference.remote import ServerAtCapacityError, SessionExpiredError
 from nnInteractive.inference.remote import nnInteractiveRemoteInferenceSession as Client
 
-from lesionclick import Click, Ensemble
+from lesionclick import Click, Ensemble, Session
+from lesionclick.server.nninteractive_frames import pack
 from lesionclick.server.nninteractive_leases import LeaseLimits
+from lesionclick.server.settings import SESSION_SETTINGS
 
 
 @pytest.fixture(scope="module")
@@ -225,3 +227,33 @@ def test_no_more_viewers_than_allowed_and_those_that_have_gone_are_told_so(
     ):
         with pytest.raises(SessionExpiredError, match="connect again"):
             gone()
+
+
+def test_an_initial_segmentation_is_what_clicks_change_only_where_they_reach(
+    door: Door, connect: Callable[[], Client]
+) -> None:
+    client = connect()
+    buffer = show(client, to_viewer(door.case.ct_zyx), SPACING[::-1])
+    client.add_point_interaction((1, 2, 3), include_interaction=True)
+    earlier = np.zeros(door.case.ct_zyx.shape, np.uint8)
+    earlier[3:9, 4:9, 10:14] = 1
+    assert client.add_initial_seg_interaction(np.ascontiguousarray(to_viewer(earlier)) * 3) is None
+    assert door.clicks() == ()
+    assert client._predict() is not None  # what was 3 is shown as 1
+    assert same(buffer, np.ascontiguousarray(to_viewer(earlier)))
+    assert not client.undo()
+
+    alone = Session(door.ensemble, door.case, SESSION_SETTINGS)
+    alone.history.replace(())
+    alone.start_from(earlier)
+    client.add_point_interaction((5, 6, earlier.shape[0] - 1 - 7), include_interaction=True)
+    corrected = alone.predict([Click(5, 6, 7, "tumor")]).mask
+    assert not same(corrected, earlier)
+    assert same(buffer, np.ascontiguousarray(to_viewer(corrected)))
+
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        client._post_binary("/add_initial_seg_interaction", {}, pack(np.ones((3, 3, 3), np.uint8)))
+    assert "the initial segmentation has the shape [3, 3, 3]" in sentence(refused.value)
+    client.reset_interactions()
+    client._predict()
+    assert same(buffer, np.ascontiguousarray(to_viewer(door.fresh_mask())))
