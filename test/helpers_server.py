@@ -5,17 +5,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from conftest import body, image_from, write_case
+from fastapi.testclient import TestClient
 
 from lesionclick import Ensemble
+from lesionclick.server.app import create_app
 from lesionclick.server.cases import CaseLibrary
+from lesionclick.server.security import Access
 from lesionclick.server.sessions import Sessions
 from lesionclick.server.settings import ModelIdentity, ServerSettings
 from lesionclick.server.store import Store
 
 SHAPE = (20, 22, 24)
+LOCAL = Access()
 MODEL = ModelIdentity("tiny", "random weights, not for patients", "f" * 64, 2)
 
 
@@ -61,3 +66,17 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 def same(first: np.ndarray, second: np.ndarray) -> bool:
     return first.dtype == second.dtype and bool(np.array_equal(first, second))
+
+
+@contextlib.contextmanager
+def client(
+    data: Path, ensemble: Ensemble, *studies: Path, access: Access = LOCAL, page: Path | None = None, **changes: Any
+) -> Iterator[TestClient]:
+    """A client of a server; errors of the server are answers, as they are over the network."""
+    with running(data, ensemble, *studies, **changes) as (sessions, cases):
+        settings = replace(
+            ServerSettings(data), **{name: value for name, value in changes.items() if name == "max_upload"}
+        )
+        app = create_app(sessions, cases, MODEL, settings, access, page)
+        with TestClient(app, base_url="http://localhost:8000", raise_server_exceptions=False) as client:
+            yield client

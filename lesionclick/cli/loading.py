@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def load_ensemble(model: Path, device: str, backend: Backend, precision: Precision) -> "Ensemble":
-    """The networks of a model folder, each read when it is used and not kept; options as in `Ensemble.load`.
+def load_ensemble(
+    model: Path, device: str, backend: Backend, precision: Precision, *, keep_networks: bool = False
+) -> "Ensemble":
+    """The networks of a model folder, each read when it is used; options as in `Ensemble.load`.
 
     Raises:
         ModelError: the folder holds no model that can be used.
@@ -22,7 +24,7 @@ def load_ensemble(model: Path, device: str, backend: Backend, precision: Precisi
     with log.stage("checking the model"):
         from lesionclick.inference.ensemble import Ensemble  # torch takes seconds to load
 
-        ensemble = Ensemble.load(model, device, backend=backend, precision=precision, keep_networks=False)
+        ensemble = Ensemble.load(model, device, backend=backend, precision=precision, keep_networks=keep_networks)
     logger.info("model: %s, %d networks, on %s", model, len(ensemble.model.folds), ensemble.engine)
     if ensemble.model.description:
         logger.warning("model: %s", ensemble.model.description)

@@ -11,6 +11,7 @@ from lesionclick.cli.model import check_command, pack_command
 from lesionclick.cli.overview import overview_command
 from lesionclick.cli.predict import predict_command
 from lesionclick.cli.segment import segment_command
+from lesionclick.cli.serve import serve_command
 from lesionclick.errors import LesionClickError
 from lesionclick.files import ending_on_signals
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command("predict")(predict_command)
 app.command("segment")(segment_command)
+app.command("serve")(serve_command)
 app.command("overview")(overview_command)
 app.command("evaluate")(evaluate_command)
 app.command("compare")(compare_command)

@@ -309,6 +309,13 @@ class SessionHandle:
                 self._mask = MaskSoFar(version, revision, final, mask_zyx.shape, packed)
             self._tell()
 
+    def retry(self) -> None:
+        """Says that what failed is going to be tried again."""
+        with self._changed:
+            if self._progress.stage == Stage.failed:
+                self._progress = Progress(Stage.waiting, "waiting to be computed")
+                self._tell()
+
     def take_back_progress(self) -> None:
         """Says that the session waits, where it was being computed and is not any more."""
         with self._changed:

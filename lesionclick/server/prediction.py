@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lesionclick.case.clicks import Click
-from lesionclick.session.session import Prediction, Session
+from lesionclick.session.prediction import Prediction
+from lesionclick.session.session import Session
 
 
 class SupersededError(Exception):

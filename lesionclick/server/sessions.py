@@ -84,6 +84,7 @@ class Sessions:
         mask = handle.mask
         is_current = mask is not None and mask.final and mask.revision == handle.record.revision
         if not is_current or handle.id not in self._memory:
+            handle.retry()
             self._worker.request(handle)
         return handle
 

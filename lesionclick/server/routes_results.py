@@ -1,0 +1,81 @@
+"""Routes of results: the mask so far, its lesions, the clicks, and the saved session."""
+
+import tempfile
+from pathlib import Path
+
+from fastapi import APIRouter, Response
+
+from lesionclick.case.clicks import write_clicks
+from lesionclick.server.downloads import mask_file
+from lesionclick.server.handle import MaskSoFar, SessionHandle
+from lesionclick.server.lesions import LesionMeasurer
+from lesionclick.server.problems import UnknownError
+from lesionclick.server.schemas import LesionsOut, MaskOut
+from lesionclick.server.sessions import Sessions
+
+
+def results_router(sessions: Sessions, measurer: LesionMeasurer) -> APIRouter:
+    """The routes below /api/sessions that give files and figures."""
+    router = APIRouter(prefix="/api/sessions", tags=["results"])
+
+    @router.get("/{session}/mask.nii.gz", response_class=Response)
+    def get_mask_nifti(session: str) -> Response:
+        """The mask so far as NIfTI: uint8, 0 and 1, on the case's grid."""
+        return _mask(sessions.get(session), ".nii.gz", "application/gzip")
+
+    @router.get("/{session}/mask.mha", response_class=Response)
+    def get_mask_meta(session: str) -> Response:
+        """The mask so far as MetaImage, likewise."""
+        return _mask(sessions.get(session), ".mha", "application/octet-stream")
+
+    @router.get("/{session}/lesions")
+    def get_lesions(session: str) -> LesionsOut:
+        """The lesions of the mask so far, largest first, with volume and uptake."""
+        handle = sessions.get(session)
+        mask = _require_mask(handle)
+        lesions, total = measurer.rows(handle, mask)
+        return LesionsOut(mask=MaskOut.of(mask), lesions=lesions, total=total)
+
+    @router.get("/{session}/lesions.csv", response_class=Response)
+    def get_lesions_csv(session: str) -> Response:
+        """The same as `lesionclick segment` writes it, a line a lesion."""
+        handle = sessions.get(session)
+        mask = _require_mask(handle)
+        return Response(
+            measurer.csv(handle, mask), media_type="text/csv; charset=utf-8", headers=_headers(mask, "lesions.csv")
+        )
+
+    @router.get("/{session}/clicks.json", response_class=Response)
+    def get_clicks(session: str) -> Response:
+        """The clicks in the challenge's format."""
+        handle = sessions.get(session)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "lesion-clicks.json"
+            write_clicks(handle.clicks, path)
+            content = path.read_bytes()
+        headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{path.name}"'}
+        return Response(content, media_type="application/json", headers=headers)
+
+    return router
+
+
+def _require_mask(handle: SessionHandle) -> MaskSoFar:
+    if handle.mask is None:
+        raise UnknownError(f"there is no mask yet: {handle.progress.error or handle.progress.text}")
+    return handle.mask
+
+
+def _mask(handle: SessionHandle, ending: str, media_type: str) -> Response:
+    mask = _require_mask(handle)
+    content = mask_file(mask.mask_zyx, handle.geometry, ending)
+    return Response(content, media_type=media_type, headers=_headers(mask, f"mask{ending}"))
+
+
+def _headers(mask: MaskSoFar, filename: str) -> dict[str, str]:
+    return {
+        "X-Mask-Version": str(mask.version),
+        "X-Mask-Final": "true" if mask.final else "false",
+        "X-Mask-Revision": str(mask.revision),
+        "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="{filename}"',
+    }

@@ -1,0 +1,126 @@
+"""Uploads: files that were sent become those of a case, within bounds, and refer to nothing outside of themselves.
+
+A name that was sent decides the format alone. A small file can stand for a huge image (2 GB of zeros are 2 MB of gzip),
+and the header of an image can name another file to read voxels from: both are found before any voxel is read.
+"""
+
+import gzip
+import re
+import shutil
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import SimpleITK as sitk
+
+from lesionclick.server.problems import NoRoomError, NotAnImageError, ServerError, TooLargeError
+
+ENDINGS = (".nii.gz", ".nii", ".mha", ".nrrd")
+"""Of the formats that are taken: one file an image, which says where its voxels lie in the world."""
+
+MAX_IMAGE_BYTES = 1 << 30
+"""Of an image, unpacked; a CT of 1300 slices of 512 x 512 has 0.7 GB."""
+
+MAX_VOXELS = 1 << 29
+"""Of an image: each takes 4 bytes of memory, however few it has in the file."""
+
+MAX_CLICKS_BYTES = 16 << 20
+
+MIN_FREE_BYTES = 1 << 30
+"""Stay free on the disk."""
+
+_MAX_HEADER = 1 << 16
+
+_CHUNK = 1 << 20
+
+
+def store_image(source: BinaryIO, filename: str, folder: Path, kind: str) -> Path:
+    """Puts an image into a folder, unpacked where it was a .nii.gz.
+
+    Args:
+        source: what was sent.
+        filename: as it was called there.
+        folder: must exist.
+        kind: "ct" or "pet", the file's name in the folder.
+
+    Raises:
+        NotAnImageError, TooLargeError, NoRoomError, ServerError: it is not taken.
+    """
+    words = {"ct": "the CT", "pet": "the PET"}[kind]
+    ending = next((each for each in ENDINGS if filename.lower().endswith(each)), None)
+    if ending is None:
+        raise NotAnImageError(f"{words}: its name does not end with one of {', '.join(ENDINGS)}")
+    if shutil.disk_usage(folder).free < MIN_FREE_BYTES + MAX_IMAGE_BYTES:
+        raise NoRoomError("the disk of the server has no room for another case")
+    path = folder / f"{kind}{'.nii' if ending == '.nii.gz' else ending}"
+    try:
+        with path.open("xb") as target:
+            if ending == ".nii.gz":
+                with gzip.open(source) as unpacked:
+                    _copy(unpacked, target, MAX_IMAGE_BYTES + _MAX_HEADER, words)
+            else:
+                _copy(source, target, MAX_IMAGE_BYTES + _MAX_HEADER, words)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise ServerError(f"{words}: its gzip is damaged or cut short") from None
+    except OSError as error:
+        raise NoRoomError(f"{words}: could not be stored: {error.strerror}") from error
+    _require_self_contained(path, ending, words)
+    _require_bounded(path, words)
+    return path
+
+
+def store_clicks(source: BinaryIO, filename: str, folder: Path) -> Path:
+    """Puts a file of clicks into a folder, see `read_click_files` for the formats.
+
+    Raises:
+        TooLargeError: it is too large.
+    """
+    path = folder / ("clicks.mrk.json" if filename.lower().endswith(".mrk.json") else "clicks.json")
+    with path.open("xb") as target:
+        _copy(source, target, MAX_CLICKS_BYTES, "the file of clicks")
+    return path
+
+
+def _copy(source: "BinaryIO | gzip.GzipFile", target: BinaryIO, limit: int, words: str) -> None:
+    copied = 0
+    while chunk := source.read(_CHUNK):
+        copied += len(chunk)
+        if copied > limit:
+            raise TooLargeError(f"{words}: has more than {limit >> 20} MB unpacked")
+        target.write(chunk)
+
+
+def _require_self_contained(path: Path, ending: str, words: str) -> None:
+    """Refuses headers that name another file, and those that are not as programs write them, to be on the safe side."""
+    with path.open("rb") as file:
+        start = file.read(_MAX_HEADER)
+    if ending == ".mha":
+        header, found, _ = start.partition(b"\nElementDataFile = LOCAL\n")
+        lines = header.decode("latin-1").splitlines()
+        is_plain = all(re.fullmatch(r"[A-Za-z_][\w.-]* =[ -~]*", line) for line in lines)
+        if not found or not is_plain or b"elementdatafile" in header.lower():
+            raise NotAnImageError(f"{words}: is no MetaImage (.mha) that holds its own voxels")
+    elif ending == ".nrrd":
+        text = start.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        header, found, _ = text.partition(b"\n\n")
+        if not start.startswith(b"NRRD") or not found or re.search(rb"(?im)^\s*data\s*file", header):
+            raise NotAnImageError(f"{words}: is no NRRD that holds its own voxels")
+
+
+def _require_bounded(path: Path, words: str) -> None:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        raise NotAnImageError(f"{words}: is not an image that can be read") from None
+    voxels = reader.GetNumberOfComponents()
+    for length in reader.GetSize():
+        voxels *= length
+    voxel_bytes = sitk.Image([1, 1], reader.GetPixelID(), reader.GetNumberOfComponents()).GetSizeOfPixelComponent()
+    if voxels > MAX_VOXELS or voxels * voxel_bytes > MAX_IMAGE_BYTES:
+        size = " x ".join(str(length) for length in reader.GetSize())
+        raise TooLargeError(
+            f"{words}: has {size} voxels, {voxels * voxel_bytes >> 20} MB unpacked; at most {MAX_IMAGE_BYTES >> 20} MB "
+            f"and {MAX_VOXELS >> 20} million voxels are taken"
+        )
