@@ -61,7 +61,7 @@ def listening(app: FastAPI) -> Iterator[str]:
     """The address at which an application answers as long as the block lasts."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
         thread.start()
         try:
@@ -71,6 +71,7 @@ def listening(app: FastAPI) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(30)
+            assert not thread.is_alive()
 
 
 def show(client: Client, image: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:

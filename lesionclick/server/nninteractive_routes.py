@@ -5,19 +5,21 @@ for a mask or for another request of the same viewer, wait in threads; heartbeat
 answered meanwhile.
 """
 
+import contextlib
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
+import anyio
 from fastapi import FastAPI, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-import lesionclick
 from lesionclick.errors import LesionClickError
 from lesionclick.server.cases import CaseLibrary
 from lesionclick.server.handle import SessionHandle
+from lesionclick.server.nninteractive_capabilities import capabilities
 from lesionclick.server.nninteractive_frames import unpack
 from lesionclick.server.nninteractive_leases import LeaseLimits, Leases
 from lesionclick.server.nninteractive_messages import (
@@ -43,6 +45,11 @@ MAX_ARRAY_BYTES = 1 << 30
 
 UNSUPPORTED = "a {} has no counterpart among clicks: place points, or draw a scribble"
 
+THREADS = 32
+"""Requests that wait at a time; further ones wait for one of these, and the page's routes have threads of their own."""
+
+Given = TypeVar("Given")
+
 NO_KEY_NEEDED = "/healthz"
 
 
@@ -65,38 +72,22 @@ def make_app(
         limits: how many viewers, and for how long.
         wait_seconds: how long a viewer waits for a mask before it gets the mask so far.
     """
-    app = FastAPI(title="LesionClick for nnInteractive's viewers", docs_url=None, redoc_url=None, openapi_url=None)
-    leases = Leases(limits, lambda: Viewer(cases, open_session, wait_seconds))
+    ending = threading.Event()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.threads = anyio.CapacityLimiter(THREADS)
+        yield
+        ending.set()
+
+    title = "LesionClick for nnInteractive's viewers"
+    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    leases = Leases(limits, lambda: Viewer(cases, open_session, wait_seconds, ending))
     _add_guards(app, key)
     _add_lease_routes(app, leases, license_text)
     _add_viewer_routes(app, leases)
     _add_prompt_routes(app, leases)
     return app
-
-
-def capabilities(license_text: str) -> dict[str, Any]:
-    """What the server tells a viewer about itself."""
-    channels = {kind: [2, 3] for kind in ("points", "bbox", "scribble", "lasso")}  # behind CT and PET; nobody uses it
-    return {
-        "supported_interactions": {
-            "points": True,
-            "scribble": True,
-            "bbox2d": False,
-            "bbox3d": False,
-            "lasso": False,
-        },
-        "channel_mapping": {"prev_seg": -1, **channels},
-        "num_interaction_channels": 2,
-        "supports_initial_label": True,
-        "supports_zero_shot_label_refinement": False,
-        "preferred_scribble_thickness": [1, 1, 1],
-        "interaction_decay": None,
-        "inference_session_version": f"LesionClick {lesionclick.__version__}",
-        "license": license_text,
-        "supports_undo": True,
-        "do_autozoom": False,
-        "patch_size": None,
-    }
 
 
 def _add_guards(app: FastAPI, key: str | None) -> None:
@@ -185,7 +176,7 @@ def _add_viewer_routes(app: FastAPI, leases: Leases[Viewer]) -> None:
                 viewer.set_image(volume, spacing)
                 return volume.shape
 
-        return {"original_image_shape": await run_in_threadpool(show)}
+        return {"original_image_shape": await _in_thread(request, show)}
 
     @app.post("/set_target_buffer")
     async def set_target_buffer(request: Request) -> dict[str, Any]:
@@ -263,7 +254,7 @@ async def _do(leases: Leases[Viewer], request: Request, action: Callable[[Viewer
         with leases.at_work(_token(request)) as viewer:
             return action(viewer)
 
-    return await run_in_threadpool(act)
+    return await _in_thread(request, act)
 
 
 async def _prompt(
@@ -276,4 +267,8 @@ async def _prompt(
             done = action(viewer)
             return prediction_answer(viewer.predict() if predicts and done is not False else NOTED)
 
-    return await run_in_threadpool(act)
+    return await _in_thread(request, act)
+
+
+async def _in_thread(request: Request, act: Callable[[], Given]) -> Given:
+    return await anyio.to_thread.run_sync(act, limiter=request.app.state.threads)

@@ -6,6 +6,8 @@ well, so that an answer brings only the box in which the mask has changed.
 
 import logging
 import math
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,13 +15,15 @@ import numpy as np
 
 from lesionclick.case.clicks import Click, Label
 from lesionclick.server.cases import CaseLibrary
-from lesionclick.server.handle import SessionHandle
+from lesionclick.server.handle import MaskSoFar, SessionHandle
 from lesionclick.server.nninteractive_matching import Orientation, find_case
 from lesionclick.server.problems import ServerError
 
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 50.0  # for a mask; viewers give up after 60
+
+LOOK_SECONDS = 0.5  # between two looks at whether the server ends
 
 MAX_SCRIBBLE_VOXELS = 2000  # each becomes a click
 
@@ -66,7 +70,11 @@ class Viewer:
     """
 
     def __init__(
-        self, cases: CaseLibrary, open_session: Callable[[str], SessionHandle], wait_seconds: float = WAIT_SECONDS
+        self,
+        cases: CaseLibrary,
+        open_session: Callable[[str], SessionHandle],
+        wait_seconds: float = WAIT_SECONDS,
+        ending: threading.Event | None = None,
     ) -> None:
         """A viewer that has shown nothing yet.
 
@@ -74,10 +82,12 @@ class Viewer:
             cases: those that it may show.
             open_session: gives the session of a case, and begins to compute its mask.
             wait_seconds: how long a prediction may take before the mask so far is given.
+            ending: set when the server ends, so that nothing waits any longer.
         """
         self._cases = cases
         self._open_session = open_session
         self.wait_seconds = wait_seconds
+        self._ending = ending or threading.Event()
         self._opened: _Opened | None = None
         self._buffer: np.ndarray | None = None
 
@@ -199,7 +209,7 @@ class Viewer:
         opened = self._require_opened()
         if self._buffer is None:
             raise PromptError("there is no target buffer yet: send set_target_buffer first")
-        mask = opened.handle.wait_for_mask(self.wait_seconds)
+        mask = self._wait_for_mask(opened.handle)
         if mask is None:
             mask = opened.handle.mask
             logger.warning(
@@ -216,6 +226,16 @@ class Viewer:
         place = tuple(slice(start, end) for start, end in box)
         self._buffer[place] = seen[place]
         return Change(True, box, self._buffer[place])
+
+    def _wait_for_mask(self, handle: SessionHandle) -> MaskSoFar | None:
+        """The final mask of the present clicks; None where it takes too long."""
+        revision, deadline = handle.record.revision, time.monotonic() + self.wait_seconds
+        while not self._ending.is_set():
+            left = deadline - time.monotonic()
+            mask = handle.wait_for_mask(max(0.0, min(left, LOOK_SECONDS)), revision)
+            if mask is not None or left <= 0:
+                return mask
+        raise ServerError("the server is ending; clicks are kept")
 
     def _add_voxels(self, voxels: np.ndarray, label: Label) -> None:
         opened = self._require_opened()

@@ -7,7 +7,7 @@ import httpx
 import numpy as np
 import pytest
 from helpers_nninteractive import LICENSE, SPACING, Door, open_door, sentence, show
-from helpers_server import load, same
+from helpers_server import SHAPE, load, same
 from nnInteractive.inference.remote import ServerAtCapacityError, SessionExpiredError
 from nnInteractive.inference.remote import nnInteractiveRemoteInferenceSession as Client
 
@@ -246,7 +246,7 @@ def test_an_initial_segmentation_is_what_clicks_change_only_where_they_reach(
     alone = Session(door.ensemble, door.case, SESSION_SETTINGS)
     alone.history.replace(())
     alone.start_from(earlier)
-    client.add_point_interaction((5, 6, earlier.shape[0] - 1 - 7), include_interaction=True)
+    client.add_point_interaction((5, 6, SHAPE[0] - 1 - 7), include_interaction=True)
     corrected = alone.predict([Click(5, 6, 7, "tumor")]).mask
     assert not same(corrected, earlier)
     assert same(buffer, np.ascontiguousarray(to_viewer(corrected)))

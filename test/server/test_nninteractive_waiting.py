@@ -78,3 +78,23 @@ def test_a_computation_that_fails_is_said_so(slow_door: Door, caplog: pytest.Log
             client._predict()
         assert refused.value.response.json() == {"detail": "the device has no memory left"}
         assert "the device has no memory left" in caplog.text
+
+
+def test_a_server_that_ends_waits_for_no_mask(model_folder: Path, tmp_path: Path) -> None:
+    with open_door(tmp_path, load(model_folder), start=False, wait_seconds=3600) as door:
+        client = Client(door.address)
+        show(client, door.case.ct_zyx, SPACING)
+        ended: list[Exception] = []
+
+        def wait() -> None:
+            try:
+                client.add_point_interaction((7, 6, 5), True)
+            except httpx.HTTPError as error:
+                ended.append(error)
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        wait_until(lambda: len(door.clicks()) == 1)
+    waiting.join(30)
+    assert not waiting.is_alive()
+    wait_until(lambda: not any("AnyIO" in thread.name for thread in threading.enumerate()), 30)
