@@ -69,6 +69,15 @@ def serve_command(
         float, typer.Option(min=0, help="GB that each of them keeps of what networks gave, to be quick after a click.")
     ] = 2.0,
     max_upload: Annotated[float, typer.Option(min=0.001, help="GB that an upload may have.")] = 2.0,
+    nninteractive_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port for 3D Slicer, napari and others that speak the nnInteractive protocol, who try 1527 unless "
+            "told otherwise; without it none is listened on.",
+        ),
+    ] = None,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Whether to serve the page, or the API alone.")] = True,
     model: ModelOption = BUNDLED_MODEL,
     device: DeviceOption = "auto",
@@ -87,7 +96,7 @@ def serve_command(
         from lesionclick.server.running import default_data, run_server
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in ("fastapi", "fastapi_offline", "platformdirs", "uvicorn"):
+        if package not in ("blosc2", "fastapi", "fastapi_offline", "platformdirs", "uvicorn"):
             raise
         raise LesionClickError(f"serve needs the package {package}: pip install 'lesionclick[serve]'") from error
     from lesionclick.cli.loading import load_ensemble
@@ -118,5 +127,6 @@ def serve_command(
         load_model,
         with_clicks=with_clicks,
         find_page=find_page if page else None,
+        nninteractive_port=nninteractive_port,
         on_start=typer.echo,
     )

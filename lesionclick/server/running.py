@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import platformdirs
+from starlette.types import ASGIApp
 
 from lesionclick.files import describe_error
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.server.app import create_app
 from lesionclick.server.cases import CaseLibrary, studies_in
+from lesionclick.server.nninteractive_capabilities import license_text
+from lesionclick.server.nninteractive_routes import make_app
 from lesionclick.server.problems import ServerError
 from lesionclick.server.security import MIN_KEY, Access, is_loopback
 from lesionclick.server.serving import listen, serve
@@ -38,6 +41,7 @@ def run_server(
     *,
     with_clicks: bool = False,
     find_page: Callable[[], Path] | None = None,
+    nninteractive_port: int | None = None,
     on_start: Callable[[str], None] = print,
 ) -> None:
     """Serves until the program is ended.
@@ -50,6 +54,7 @@ def run_server(
         load_model: called once all else has been found to be in order.
         with_clicks: see `CaseLibrary.add_study`.
         find_page: gives the folder of the page; None for the API alone.
+        nninteractive_port: to listen on for viewers that speak the nnInteractive protocol; None for none.
         on_start: called with the server's address once it answers.
 
     Raises:
@@ -58,10 +63,10 @@ def run_server(
         ModelError, DeviceError: see `Ensemble.load`.
     """
     require_safe(access)
-    listener = listen(access.host, port)
-    store = open_data(settings)
-    sessions = None
+    listeners = [listen(access.host, each) for each in (port, nninteractive_port) if each is not None]
+    sessions = store = None
     try:
+        store = open_data(settings)
         cases = CaseLibrary(store, settings.cases)
         for study in (each for path in studies for each in studies_in(path)):
             record = cases.add_study(study, with_clicks=with_clicks)
@@ -70,13 +75,18 @@ def run_server(
         ensemble, model = load_model()
         sessions = Sessions(store, cases, ensemble, model, settings)
         sessions.start()
-        app = create_app(sessions, cases, model, settings, access, page)
-        serve([(app, listener)], lambda: on_start(listener.url))
+        applications: list[ASGIApp] = [create_app(sessions, cases, model, settings, access, page)]
+        if nninteractive_port is not None:
+            applications.append(make_app(cases, sessions.open, license_text(model), key=access.key))
+            logger.info("3D Slicer, napari and others that speak nnInteractive connect to %s", listeners[1].url)
+        serve(list(zip(applications, listeners, strict=True)), lambda: on_start(listeners[0].url))
     finally:
-        listener.socket.close()
+        for listener in listeners:
+            listener.socket.close()
         if sessions is not None:
             sessions.stop(STOP_SECONDS)
-        store.close()
+        if store is not None:
+            store.close()
 
 
 def require_safe(access: Access) -> None:
