@@ -1,0 +1,258 @@
+// The rotating projection of PET with the mask and the clicks in it. A drag turns it, a click goes to the hottest voxel
+// along that line of sight.
+import type { Click, Voxel } from './api'
+import type { Grid, Triple } from './grid'
+import { COLORS, drawClick } from './marks'
+import type { Job } from './mip-worker'
+import { coarsen, inSpace, onScreen, screenOf, type Coarse, type Frame, type Screen } from './projection'
+import type { Settings } from './settings'
+
+const DIRECTIONS = 48
+const TURN_MS = 9000 // one turn
+
+export interface MipScene {
+  grid: Grid
+  cursor: Voxel
+  clicks: readonly Click[]
+  mask: Uint8Array | null
+  settings: Readonly<Settings>
+}
+
+export class Mip {
+  private worker: Worker | null = null
+  private coarse: Coarse | null = null
+  private screen: Screen | null = null
+  private frames: (Frame | undefined)[] = []
+  private points: Triple[] = [] // of the mask, mm from the image's corner
+  private pointsOf: Uint8Array | null = null
+  private turn = 0 // of DIRECTIONS, a fraction while it rotates
+  private timer = 0
+  private scene: MipScene | null = null
+  private readonly picture = document.createElement('canvas') // PET at its own resolution
+  private readonly lesions = document.createElement('canvas')
+
+  constructor(
+    private readonly canvas: HTMLCanvasElement,
+    private readonly onPick: (voxel: Voxel) => void,
+    private readonly onDrag: () => void,
+  ) {
+    this.listen()
+    new ResizeObserver(() => this.draw()).observe(canvas)
+  }
+
+  /** Begins to project a case's PET; directions appear as they are done. */
+  load(grid: Grid, suvAt: (ras: Triple) => number): void {
+    this.worker?.terminate()
+    this.scene = null
+    const coarse = coarsen(suvAt, grid.dimsRAS, grid.spacingRAS)
+    const screen = screenOf(coarse)
+    this.coarse = coarse
+    this.screen = screen
+    this.frames = new Array<Frame | undefined>(DIRECTIONS)
+    this.turn = 0
+    this.pointsOf = null
+    // the view from the front first, then every sixth, and so on: any angle soon has a neighbor
+    const order = [6, 3, 1].flatMap((stride) => Array.from({ length: DIRECTIONS / stride }, (_, k) => k * stride))
+    const unique = [...new Set(order)]
+    this.worker = new Worker(new URL('./mip-worker.ts', import.meta.url), { type: 'module' })
+    this.worker.onmessage = ({ data }: MessageEvent<{ index: number; frame: Frame }>) => {
+      const direction = unique[data.index] ?? 0
+      this.frames[direction] = data.frame
+      if (data.index === 0 || Math.round(this.turn) % DIRECTIONS === direction) this.draw()
+    }
+    const job: Job = { coarse, screen, angles: unique.map((k) => (2 * Math.PI * k) / DIRECTIONS) }
+    this.worker.postMessage(job)
+  }
+
+  show(scene: MipScene | null): void {
+    this.scene = scene
+    const rotating = scene?.settings.rotating ?? false
+    if (rotating && !this.timer) {
+      this.timer = window.setInterval(() => {
+        if (document.hidden || this.frames.some((frame) => !frame)) return
+        this.turn = (this.turn + 1) % DIRECTIONS
+        this.draw()
+      }, TURN_MS / DIRECTIONS)
+    } else if (!rotating && this.timer) {
+      window.clearInterval(this.timer)
+      this.timer = 0
+    }
+    this.draw()
+  }
+
+  /** Turns by a number of directions, as keys do. */
+  turnBy(steps: number): void {
+    this.turn = (this.turn + steps + DIRECTIONS) % DIRECTIONS
+    this.draw()
+  }
+
+  private get direction(): number {
+    const wanted = Math.round(this.turn) % DIRECTIONS
+    for (let off = 0; off <= DIRECTIONS / 2; off++) {
+      for (const near of [wanted - off, wanted + off]) {
+        const direction = (near + DIRECTIONS) % DIRECTIONS
+        if (this.frames[direction]) return direction
+      }
+    }
+    return 0
+  }
+
+  private get angle(): number {
+    return (2 * Math.PI * this.direction) / DIRECTIONS
+  }
+
+  /** Where the frame lies in the canvas. */
+  private place(): { left: number; top: number; perColumn: number; perRow: number } | null {
+    if (!this.screen) return null
+    const { width, height, step, rise } = this.screen
+    const scale = Math.min(this.canvas.width / (width * step), this.canvas.height / (height * rise))
+    return {
+      left: (this.canvas.width - width * step * scale) / 2,
+      top: (this.canvas.height - height * rise * scale) / 2,
+      perColumn: step * scale,
+      perRow: rise * scale,
+    }
+  }
+
+  private draw(): void {
+    const { canvas, coarse, screen } = this
+    const pixels = window.devicePixelRatio || 1
+    const [width, height] = [Math.round(canvas.clientWidth * pixels), Math.round(canvas.clientHeight * pixels)]
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height })
+    const pen = canvas.getContext('2d')
+    const place = this.place()
+    const frame = this.frames[this.direction]
+    if (!pen) return
+    pen.clearRect(0, 0, width, height)
+    if (!this.scene || !coarse || !screen || !place || !frame) return
+    const { settings, grid, clicks, cursor } = this.scene
+    const inverse = settings.petColors === 'inverse' || settings.shown === 'fusion'
+    pen.fillStyle = inverse ? '#fff' : '#000'
+    pen.fillRect(0, 0, width, height)
+    this.paint(frame, screen, settings, inverse)
+    const box = [place.left, place.top, screen.width * place.perColumn, screen.height * place.perRow] as const
+    pen.imageSmoothingQuality = 'high'
+    pen.drawImage(this.picture, ...box)
+    if (settings.mask && this.scene.mask) {
+      this.paintLesions(this.scene.mask, grid, coarse, screen, inverse)
+      pen.globalCompositeOperation = inverse ? 'lighten' : 'source-over' // dark uptake takes the color, and keeps its shape
+      pen.globalAlpha = inverse ? 1 : 0.6
+      pen.drawImage(this.lesions, ...box)
+      pen.globalCompositeOperation = 'source-over'
+      pen.globalAlpha = 1
+    }
+    const at = (voxel: Voxel): [number, number] => {
+      const mm = grid.toRas(voxel).map((k, axis) => (k + 0.5) * (grid.spacingRAS[axis] ?? 1)) as Triple
+      const [column, row] = onScreen(coarse, screen, this.angle, mm)
+      return [place.left + column * place.perColumn, place.top + row * place.perRow]
+    }
+    const [x, y] = at(cursor)
+    pen.strokeStyle = inverse ? COLORS.crosshairOnLight : COLORS.crosshair
+    pen.lineWidth = pixels
+    pen.beginPath()
+    pen.moveTo(0, Math.round(y) + 0.5)
+    pen.lineTo(x - 8 * pixels, Math.round(y) + 0.5)
+    pen.moveTo(x + 8 * pixels, Math.round(y) + 0.5)
+    pen.lineTo(width, Math.round(y) + 0.5)
+    pen.stroke()
+    for (const click of clicks) drawClick(pen, ...at(click), click.label, pixels * 0.75)
+  }
+
+  /** PET in gray or hot colors, one pixel of the frame a pixel of the picture. */
+  private paint(frame: Frame, screen: Screen, settings: Readonly<Settings>, inverse: boolean): void {
+    Object.assign(this.picture, { width: screen.width, height: screen.height })
+    const pen = this.picture.getContext('2d')
+    const image = pen?.createImageData(screen.width, screen.height)
+    if (!pen || !image) return
+    const range = settings.suvHigh - settings.suvLow
+    for (let k = 0; k < frame.values.length; k++) {
+      const level = Math.min(Math.max(((frame.values[k] as number) - settings.suvLow) / range, 0), 1)
+      const [r, g, b] = inverse ? [255 - 255 * level, 255 - 255 * level, 255 - 255 * level] : hot(level)
+      image.data.set([r, g, b, 255], 4 * k)
+    }
+    pen.putImageData(image, 0, 0)
+  }
+
+  private paintLesions(mask: Uint8Array, grid: Grid, coarse: Coarse, screen: Screen, inverse: boolean): void {
+    if (this.pointsOf !== mask) {
+      this.points = surface(mask, grid)
+      this.pointsOf = mask
+    }
+    const fine = 2 // pixels a pixel of the frame
+    Object.assign(this.lesions, { width: screen.width * fine, height: screen.height * fine })
+    const pen = this.lesions.getContext('2d')
+    if (!pen) return
+    pen.fillStyle = inverse ? '#0aa3c4' : COLORS.mask
+    const voxel = Math.SQRT2 * Math.max(grid.spacingRAS[0], grid.spacingRAS[1]) // seen along its diagonal, at most
+    const width = Math.max((fine * voxel) / screen.step, 1)
+    const height = Math.max((fine * grid.spacingRAS[2]) / screen.rise, 1)
+    for (const point of this.points) {
+      const [column, row] = onScreen(coarse, screen, this.angle, point)
+      pen.fillRect(column * fine - width / 2, row * fine - height / 2, width, height)
+    }
+  }
+
+  private listen(): void {
+    let from: { x: number; turn: number; moved: boolean } | null = null
+    this.canvas.addEventListener('pointerdown', (event) => {
+      if (event.button !== 0) return
+      from = { x: event.clientX, turn: this.turn, moved: false }
+      this.canvas.setPointerCapture(event.pointerId)
+    })
+    this.canvas.addEventListener('pointermove', (event) => {
+      if (!from) return
+      const moved = event.clientX - from.x
+      if (!from.moved && Math.abs(moved) < 4) return
+      if (!from.moved) this.onDrag()
+      from.moved = true
+      const turn = from.turn - (moved / Math.max(this.canvas.clientWidth, 1)) * (DIRECTIONS / 2)
+      this.turn = ((turn % DIRECTIONS) + DIRECTIONS) % DIRECTIONS
+      this.draw()
+    })
+    this.canvas.addEventListener('pointerup', (event) => {
+      if (from && !from.moved) this.pick(event)
+      from = null
+    })
+    this.canvas.addEventListener('pointercancel', () => (from = null))
+    this.canvas.addEventListener('contextmenu', (event) => event.preventDefault())
+  }
+
+  private pick(event: PointerEvent): void {
+    const { coarse, screen } = this
+    const place = this.place()
+    const frame = this.frames[this.direction]
+    if (!coarse || !screen || !place || !frame || !this.scene) return
+    const scale = this.canvas.width / Math.max(this.canvas.clientWidth, 1)
+    const column = Math.floor((event.offsetX * scale - place.left) / place.perColumn)
+    const row = Math.floor((event.offsetY * scale - place.top) / place.perRow)
+    if (column < 0 || row < 0 || column >= screen.width || row >= screen.height) return
+    const depth = frame.depths[row * screen.width + column] ?? 0
+    const mm = inSpace(coarse, screen, this.angle, column, row, depth)
+    const { grid } = this.scene
+    this.onPick(grid.fromRas(grid.clampRas(mm.map((at, axis) => at / (grid.spacingRAS[axis] ?? 1) - 0.5) as Triple)))
+  }
+}
+
+/** The voxels at the mask's surface, mm from the image's corner: what is inside of them hides behind them. */
+function surface(mask: Uint8Array, grid: Grid): Triple[] {
+  const points: Triple[] = []
+  const [nx, ny, nz] = grid.dimsRAS
+  const at = (x: number, y: number, z: number) =>
+    x >= 0 && y >= 0 && z >= 0 && x < nx && y < ny && z < nz && mask[grid.indexOfRas([x, y, z])] !== 0
+  for (let z = 0; z < nz; z++) {
+    for (let y = 0; y < ny; y++) {
+      for (let x = 0; x < nx; x++) {
+        if (!at(x, y, z)) continue
+        if (at(x - 1, y, z) && at(x + 1, y, z) && at(x, y - 1, z) && at(x, y + 1, z)) continue
+        points.push([x + 0.5, y + 0.5, z + 0.5].map((k, axis) => k * (grid.spacingRAS[axis] ?? 1)) as Triple)
+      }
+    }
+  }
+  return points
+}
+
+/** Black, red, yellow, white. */
+function hot(level: number): [number, number, number] {
+  const part = (from: number, to: number) => 255 * Math.min(Math.max((level - from) / (to - from), 0), 1)
+  return [part(0, 0.373), part(0.373, 0.749), part(0.749, 1)]
+}

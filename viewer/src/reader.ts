@@ -1,0 +1,257 @@
+// The reader's view of one case: it joins images, session, lists and keys.
+import { address, api, download, type CaseEntry, type Click, type Lesion, type SessionState, type Voxel } from './api'
+import { alertError } from './alerts'
+import { byId, make } from './dom'
+import type { Grid, Triple } from './grid'
+import { placePlanes } from './layout'
+import { look } from './look'
+import { Mip } from './mip'
+import { drawOverlay } from './overlay'
+import { markLesion, showClicks, showLesions } from './panels'
+import { listen } from './pointer'
+import { Session } from './session'
+import { settings } from './settings'
+import { AXES, Slices, type Plane } from './slices'
+import { showStatus } from './status'
+
+export class Reader {
+  private session: Session | null = null
+  private readonly slices = new Slices()
+  private readonly overlay = byId<HTMLCanvasElement>('overlay')
+  private readonly mip: Mip
+  private drawing = 0
+  private opened = 0 // counts cases, so that images of one left meanwhile are not shown
+
+  constructor() {
+    this.mip = new Mip(
+      byId<HTMLCanvasElement>('mip'),
+      (voxel) => this.jump(voxel),
+      () => settings.set({ rotating: false }),
+    )
+  }
+
+  async attach(): Promise<void> {
+    await this.slices.attachToCanvas(byId<HTMLCanvasElement>('slices'), false)
+    this.slices.afterDraw = () => this.drawOverlay()
+    listen(this.overlay, this.slices, () => look.get().cursor, {
+      click: (voxel, label) => this.addClick(voxel, label),
+      look: (voxel) => look.set({ cursor: voxel, click: null, lesion: null }),
+      scroll: (plane, slices) => this.step(plane, 'through', slices),
+      enter: (plane) => look.set({ plane }),
+      looksOnly: () => look.get().looksOnly,
+    })
+    new ResizeObserver(() => this.arrange()).observe(byId('planes'))
+    settings.watch(() => {
+      this.slices.paint(settings.get())
+      this.redraw()
+    })
+    look.watch((now, before) => {
+      if (now.layout !== before.layout) this.arrange()
+      if (now.cursor !== before.cursor) this.slices.lookAt(now.cursor)
+      if (now.lesion !== before.lesion) markLesion(now.lesion)
+      if (now.click !== before.click) this.listClicks()
+      this.redraw()
+    })
+  }
+
+  /** Opens a case: its session begins to compute while its images are on their way; planes go through voxel `at`. */
+  async open(entry: CaseEntry, at: Voxel | null = null): Promise<void> {
+    const number = ++this.opened
+    this.session?.close()
+    this.session = null
+    this.slices.grid = null
+    this.redraw()
+    const loading = byId('loading')
+    loading.hidden = false
+    loading.textContent = 'Opening the case …'
+    document.title = `${entry.name} – LesionClick`
+    let state: SessionState
+    let images: ArrayBuffer[]
+    try {
+      state = await api.openSession(entry.id)
+      if (number !== this.opened) return
+      this.follow(state)
+      const shares = [0, 0]
+      images = await Promise.all(
+        ['ct', 'pet'].map((name, index) =>
+          download(`cases/${encodeURIComponent(entry.id)}/${name}.nii.gz`, (share) => {
+            shares[index] = share
+            loading.textContent = `Loading images, ${Math.round(50 * ((shares[0] ?? 0) + (shares[1] ?? 0)))} % …`
+          }),
+        ),
+      )
+      if (number !== this.opened) return
+      const [ct, pet] = images
+      if (!ct || !pet) return
+      const grid = await this.slices.show(ct, pet)
+      this.begin(grid, at && grid.contains(at) ? at : grid.middle())
+      loading.hidden = true
+    } catch (error) {
+      if (number !== this.opened) return
+      loading.textContent = 'The case could not be opened.'
+      alertError(error)
+    }
+  }
+
+  private follow(state: SessionState): void {
+    const session = new Session(state)
+    this.session = session
+    for (const link of byId('downloads').querySelectorAll<HTMLAnchorElement>('a')) {
+      link.href = address(`sessions/${state.id}/${link.dataset['file'] ?? ''}`)
+      link.download = ''
+    }
+    session.known.watch((now, before) => {
+      showStatus(now.state, now.connected)
+      if (now.state.clicks !== before.state.clicks || now === before) this.listClicks()
+      const outdated = now.lesions !== null && now.lesions.mask.revision !== now.state.revision
+      showLesions(now.lesions, outdated, (lesion) => this.jumpToLesion(lesion))
+      markLesion(look.get().lesion)
+      this.redraw()
+    })
+  }
+
+  private begin(grid: Grid, cursor: Voxel): void {
+    look.set({ cursor, click: null, lesion: null })
+    this.slices.paint(settings.get())
+    this.slices.wholeImage()
+    this.arrange()
+    this.mip.load(grid, (ras: Triple) => this.slices.values(grid.fromRas(ras))?.suv ?? 0)
+    this.session?.showMasks(grid.dims)
+    this.redraw()
+  }
+
+  addClick(voxel: Voxel = look.get().cursor, label: Click['label'] = 'tumor'): void {
+    if (!this.slices.grid) return
+    look.set({ cursor: voxel, click: null, lesion: null })
+    this.session?.addClick(voxel, label)
+  }
+
+  get current(): Session | null {
+    return this.session
+  }
+
+  deleteSelected(): void {
+    const { click } = look.get()
+    if (click !== null) this.session?.deleteClick(click)
+    look.set({ click: null })
+  }
+
+  jump(voxel: Voxel): void {
+    look.set({ cursor: voxel, click: null, lesion: null })
+    this.slices.center(voxel)
+  }
+
+  jumpToLesion(lesion: Lesion): void {
+    this.jump({ x: lesion.x, y: lesion.y, z: lesion.z })
+    look.set({ lesion: lesion.number })
+  }
+
+  selectClick(click: Click): void {
+    this.jump({ x: click.x, y: click.y, z: click.z })
+    look.set({ click: click.id })
+  }
+
+  /** The lesion after, or before, the selected one. */
+  cycleLesions(by: 1 | -1): void {
+    const lesions = this.session?.known.get().lesions?.lesions ?? []
+    const next = cycle(lesions, lesions.findIndex((lesion) => lesion.number === look.get().lesion), by)
+    if (next) this.jumpToLesion(next)
+  }
+
+  cycleClicks(by: 1 | -1): void {
+    const clicks = this.session?.known.get().state.clicks ?? []
+    const next = cycle(clicks, clicks.findIndex((click) => click.id === look.get().click), by)
+    if (next) this.selectClick(next)
+  }
+
+  /** Moves the crosshair along an axis of a plane: to the screen's right, up, or through (to head, front or right). */
+  step(plane: Plane, axis: 'across' | 'up' | 'through', by: number): void {
+    const { grid } = this.slices
+    if (!grid) return
+    const ras = grid.toRas(look.get().cursor)
+    const mirrored = axis === 'across' ? -1 : 1 // right is on the left, and so is the front in the sagittal plane
+    ras[AXES[plane][axis]] += by * mirrored
+    look.set({ cursor: grid.fromRas(grid.clampRas(ras)), click: null, lesion: null })
+  }
+
+  /** Where a voxel's center lies on the page, in CSS pixels; null where the plane is not shown. */
+  pixelOf(plane: Plane, voxel: Voxel): [number, number] | null {
+    const tile = this.slices.tiles().find((shown) => shown.plane === plane)
+    if (!tile || !this.slices.grid) return null
+    const box = this.overlay.getBoundingClientRect()
+    const scale = this.overlay.width / Math.max(box.width, 1)
+    const [x, y] = tile.toPixel(this.slices.grid.toRas(voxel))
+    return [box.left + x / scale, box.top + y / scale]
+  }
+
+  zoom(factor: number): void {
+    this.slices.zoom(factor, look.get().cursor)
+  }
+
+  wholeImage(): void {
+    this.slices.wholeImage()
+  }
+
+  turn(steps: number): void {
+    settings.set({ rotating: false })
+    this.mip.turnBy(steps)
+  }
+
+  private arrange(): void {
+    const { layout } = look.get()
+    byId('reader').dataset['layout'] = layout
+    const box = byId('planes')
+    const { grid } = this.slices
+    if (!grid || !box.clientWidth || !box.clientHeight) return
+    this.slices.resizeListener()
+    this.slices.arrange(placePlanes(layout, grid, box.clientWidth, box.clientHeight))
+  }
+
+  private listClicks(): void {
+    const session = this.session
+    if (!session) return
+    showClicks(session.known.get().state.clicks, look.get().click, {
+      jump: (voxel) => this.jump(voxel),
+      selectClick: (click) => this.selectClick(click),
+      deleteClick: (click) => session.deleteClick(click.id),
+    })
+  }
+
+  /** Draws what lies on the images, once a frame however much has changed. */
+  private redraw(): void {
+    if (this.drawing) return
+    this.drawing = requestAnimationFrame(() => {
+      this.drawing = 0
+      this.drawOverlay()
+      const scene = this.scene()
+      this.mip.show(scene)
+      this.readOut()
+    })
+  }
+
+  private scene() {
+    const { grid } = this.slices
+    if (!grid || !this.session) return null
+    const { state, mask } = this.session.known.get()
+    const { cursor, click, plane } = look.get()
+    return { grid, cursor, plane, mask, clicks: state.clicks, selected: click, settings: settings.get() }
+  }
+
+  private drawOverlay(): void {
+    drawOverlay(this.overlay, this.slices, this.scene())
+  }
+
+  private readOut(): void {
+    const { cursor } = look.get()
+    const values = this.slices.values(cursor)
+    const parts = values
+      ? [`voxel ${cursor.x}, ${cursor.y}, ${cursor.z}`, `SUV ${values.suv.toFixed(2)}`, `${Math.round(values.hu)} HU`]
+      : []
+    byId('readout').replaceChildren(...parts.map((part) => make('span', {}, part)))
+  }
+}
+
+function cycle<T>(all: readonly T[], at: number, by: 1 | -1): T | undefined {
+  if (at < 0) return all[by > 0 ? 0 : all.length - 1]
+  return all[(at + by + all.length) % all.length]
+}

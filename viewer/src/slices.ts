@@ -1,0 +1,227 @@
+// The three planes: NiiVue draws CT and PET in a canvas; this says what, where and with which window, and translates
+// between the canvas's pixels and the case's voxels.
+import { Niivue, NVImage, SLICE_TYPE } from '@niivue/niivue'
+import type { Voxel } from './api'
+import { Grid, type Triple } from './grid'
+import { CT_WINDOWS, type Settings } from './settings'
+
+export type Plane = 'axial' | 'coronal' | 'sagittal'
+
+/** Which RAS axes run to the right or left, up, and through each plane. */
+export const AXES: Record<Plane, { across: 0 | 1 | 2; up: 0 | 1 | 2; through: 0 | 1 | 2 }> = {
+  axial: { across: 0, up: 1, through: 2 },
+  coronal: { across: 0, up: 2, through: 1 },
+  sagittal: { across: 1, up: 2, through: 0 },
+}
+
+const TYPES: Record<Plane, SLICE_TYPE> = {
+  axial: SLICE_TYPE.AXIAL,
+  coronal: SLICE_TYPE.CORONAL,
+  sagittal: SLICE_TYPE.SAGITTAL,
+}
+
+/** Where a plane was drawn, in pixels of the canvas, and which RAS voxel (not rounded) each pixel shows. */
+export interface Tile {
+  plane: Plane
+  pane: [number, number] // left and top of what the plane was given, of which its image may fill a part
+  left: number
+  top: number
+  width: number
+  height: number
+  toPixel(ras: Triple): [number, number] // a voxel's center is at its whole number, its borders half a voxel off
+  toRas(x: number, y: number): Triple // not rounded, outside the grid where the pixel is
+}
+
+const HOT = { R: [0, 255, 255, 255], G: [0, 0, 255, 255], B: [0, 0, 0, 255], I: [0, 95, 191, 255] }
+const INVERSE = { R: [255, 0], G: [255, 0], B: [255, 0], I: [0, 255] }
+const opaque = (map: typeof HOT) => ({ ...map, A: map.I.map(() => 255) })
+
+/** Over CT, low uptake is transparent: anatomy stays bright where there is nothing to see in PET. */
+function overCt(map: typeof HOT) {
+  const at = (channel: number[], level: number) => {
+    const next = map.I.findIndex((known) => known >= level)
+    const [low, high] = [map.I[Math.max(next - 1, 0)] ?? 0, map.I[next] ?? 255]
+    const part = high > low ? (level - low) / (high - low) : 0
+    return Math.round((channel[Math.max(next - 1, 0)] ?? 0) * (1 - part) + (channel[next] ?? 0) * part)
+  }
+  const levels = [0, 12, 80, 95, 191, 255]
+  const [R, G, B] = [map.R, map.G, map.B].map((channel) => levels.map((level) => at(channel, level)))
+  return { R: R ?? [], G: G ?? [], B: B ?? [], A: [0, 25, 235, 255, 255, 255], I: levels }
+}
+
+export class Slices extends Niivue {
+  grid: Grid | null = null
+  ct: NVImage | null = null
+  pet: NVImage | null = null
+  afterDraw: (() => void) | null = null
+
+  constructor() {
+    super({
+      isRadiologicalConvention: true, // the patient's right on the left
+      sagittalNoseLeft: true,
+      crosshairWidth: 0, // the overlay draws it, with a gap
+      isOrientationTextVisible: false, // likewise
+      isColorbar: false,
+      dragAndDropEnabled: false,
+      interactive: false, // pointer.ts and keys.ts are in charge
+      backColor: [0, 0, 0, 1],
+      loadingText: '',
+      logLevel: 'silent',
+    })
+    this.addColormap('hot-alone', opaque(HOT))
+    this.addColormap('hot-over', overCt(HOT))
+    this.addColormap('inverse-alone', opaque(INVERSE))
+    this.addColormap('inverse-over', overCt(INVERSE))
+  }
+
+  override drawScene(): string | void {
+    const text = super.drawScene()
+    this.afterDraw?.()
+    return text
+  }
+
+  /** Shows a case; both images are NIfTI files on one grid. */
+  async show(ctFile: ArrayBuffer, petFile: ArrayBuffer): Promise<Grid> {
+    const [ct, pet] = await Promise.all([
+      NVImage.loadFromUrl({ url: ctFile, name: 'ct.nii.gz', colormap: 'gray' }),
+      NVImage.loadFromUrl({ url: petFile, name: 'pet.nii.gz', colormap: 'hot-over' }),
+    ])
+    for (const volume of [...this.volumes]) this.removeVolume(volume)
+    this.grid = gridOf(ct)
+    if (gridOf(pet).dims.join() !== this.grid.dims.join()) throw new Error('CT and PET differ in their grids.')
+    this.ct = ct
+    this.pet = pet
+    this.addVolume(ct)
+    this.addVolume(pet)
+    this.lookAt(this.grid.middle())
+    return this.grid
+  }
+
+  /** Colors and windows. */
+  paint(settings: Readonly<Settings>): void {
+    if (!this.ct || !this.pet) return
+    const { width, level } = CT_WINDOWS[settings.ctWindow]
+    this.ct.cal_min = level - width / 2
+    this.ct.cal_max = level + width / 2
+    this.pet.cal_min = settings.suvLow
+    this.pet.cal_max = settings.suvHigh
+    this.pet.colormap = `${settings.petColors}-${settings.shown === 'fusion' ? 'over' : 'alone'}`
+    this.pet.opacity = { fusion: settings.petShare, pet: 1, ct: 0 }[settings.shown]
+    this.updateGLVolume()
+  }
+
+  /** Which voxel the three planes go through. */
+  lookAt(voxel: Voxel): void {
+    if (!this.grid) return
+    const ras = this.grid.toRas(voxel)
+    this.scene.crosshairPos = this.vox2frac(ras)
+    this.drawScene()
+  }
+
+  /** Which planes are shown where: left, top, width and height as shares of the canvas. */
+  arrange(planes: [Plane, [number, number, number, number]][]): void {
+    this.setCustomLayout(planes.map(([plane, position]) => ({ sliceType: TYPES[plane], position })))
+  }
+
+  /** Zooms all planes by a factor, about a voxel that stays where it is. */
+  zoom(factor: number, about: Voxel): void {
+    if (!this.grid) return
+    const [x = 0, y = 0, z = 0, before = 1] = this.scene.pan2Dxyzmm
+    const after = Math.min(Math.max(before * factor, 1), 12)
+    const at = this.frac2mm(this.vox2frac(this.grid.toRas(about)))
+    const shift = (pan: number, axis: 0 | 1 | 2) => (after === 1 ? 0 : pan + at[axis] * (before - after))
+    this.setPan2Dxyzmm([shift(x, 0), shift(y, 1), shift(z, 2), after])
+  }
+
+  /** Moves the planes by millimeters along RAS axes, as a drag does. */
+  pan(mm: Triple): void {
+    const [x = 0, y = 0, z = 0, zoom = 1] = this.scene.pan2Dxyzmm
+    if (zoom > 1) this.setPan2Dxyzmm([x + mm[0] * zoom, y + mm[1] * zoom, z + mm[2] * zoom, zoom])
+  }
+
+  /** Brings a voxel to the middle of its planes where they are zoomed. */
+  center(voxel: Voxel): void {
+    const zoom = this.scene.pan2Dxyzmm[3]
+    if (!this.grid || zoom <= 1) return
+    const middle = this.frac2mm([0.5, 0.5, 0.5])
+    const at = this.frac2mm(this.vox2frac(this.grid.toRas(voxel)))
+    this.setPan2Dxyzmm([middle[0] - at[0] * zoom, middle[1] - at[1] * zoom, middle[2] - at[2] * zoom, zoom])
+  }
+
+  isZoomed(): boolean {
+    return this.scene.pan2Dxyzmm[3] > 1
+  }
+
+  wholeImage(): void {
+    this.setPan2Dxyzmm([0, 0, 0, 1])
+  }
+
+  /** The planes as they were last drawn. */
+  tiles(): Tile[] {
+    const size = this.grid?.dimsRAS
+    if (!size) return []
+    return this.screenSlices.flatMap((slice, index) => {
+      const plane = (Object.keys(TYPES) as Plane[]).find((name) => TYPES[name] === slice.axCorSag)
+      const [left = 0, top = 0, width = 0, height = 0] = slice.leftTopWidthHeight
+      if (!plane || !width || !height) return []
+      const { across, up } = AXES[plane]
+      // NiiVue's own conversion, at two corners; between them it is linear in each direction
+      const voxelAt = (x: number, y: number) =>
+        [...this.screenXY2TextureFrac(x, y, index, false)].map((part, axis) => part * (size[axis] ?? 1) - 0.5) as Triple
+      const inset = 1e-3 // a corner itself may count as outside
+      const x0 = Math.min(left, left + width) + inset
+      const y0 = top + inset
+      const [x1, y1] = [x0 + Math.abs(width) - 2 * inset, y0 + height - 2 * inset]
+      const [a, b] = [voxelAt(x0, y0), voxelAt(x1, y1)]
+      const perX = (b[across] - a[across]) / (x1 - x0)
+      const perY = (b[up] - a[up]) / (y1 - y0)
+      const tile: Tile = {
+        plane,
+        pane: paneOf(this, index),
+        left: Math.min(left, left + width),
+        top,
+        width: Math.abs(width),
+        height,
+        toPixel: (ras) => [x0 + (ras[across] - a[across]) / perX, y0 + (ras[up] - a[up]) / perY],
+        toRas: (x, y) => {
+          const ras: Triple = [...a]
+          ras[across] = a[across] + (x - x0) * perX
+          ras[up] = a[up] + (y - y0) * perY
+          return ras
+        },
+      }
+      return [tile]
+    })
+  }
+
+  /** CT in Hounsfield units and PET as SUV in a voxel. */
+  values(voxel: Voxel): { hu: number; suv: number } | null {
+    if (!this.grid || !this.ct || !this.pet) return null
+    const index = this.grid.indexOf(voxel)
+    return { hu: scaled(this.ct, index), suv: scaled(this.pet, index) }
+  }
+}
+
+function gridOf(image: NVImage): Grid {
+  const three = (values: ArrayLike<number> | undefined, first: number): Triple => {
+    if (!values) throw new Error('NiiVue gave an image without its orientation.')
+    return [values[first] ?? 0, values[first + 1] ?? 0, values[first + 2] ?? 0]
+  }
+  return new Grid({
+    dims: three(image.hdr?.dims, 1),
+    dimsRAS: three(image.dimsRAS, 1),
+    spacingRAS: three(image.pixDimsRAS, 1),
+    start: three(image.img2RASstart, 0),
+    step: three(image.img2RASstep, 0),
+  })
+}
+
+function paneOf(slices: Slices, index: number): [number, number] {
+  const [left = 0, top = 0] = slices.customLayout?.[index]?.position ?? []
+  return [left * (slices.canvas?.width ?? 0), top * (slices.canvas?.height ?? 0)]
+}
+
+function scaled(image: NVImage, index: number): number {
+  const { scl_slope: slope = 1, scl_inter: intercept = 0 } = image.hdr ?? {}
+  return Number(image.img?.[index] ?? NaN) * (slope || 1) + (intercept || 0)
+}
