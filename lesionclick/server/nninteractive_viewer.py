@@ -60,6 +60,7 @@ class _Opened:
     handle: SessionHandle
     orientation: Orientation
     prompts: int = 0  # made since the last reset, which `undo` can take back
+    has_begun: bool = False  # whether this viewer has prompted or seen a mask since it showed its image
 
 
 class Viewer:
@@ -125,12 +126,16 @@ class Viewer:
         self._buffer = np.zeros(expected, chosen)
 
     def reset(self) -> None:
-        """Forgets all clicks and the starting mask, in one change that readers at the page can undo."""
+        """Forgets all clicks and the starting mask, in one change that readers at the page can undo.
+
+        Viewers reset before their first prompt, too; then nothing is forgotten, so that a reader goes on from what the
+        page or another viewer has.
+        """
         opened = self._require_opened()
         forgotten = len(opened.handle.clicks)
-        if opened.handle.start_from(None):
+        if opened.has_begun and opened.handle.start_from(None):
             logger.info("a viewer begins anew: %d clicks are gone, undo in the page brings them back", forgotten)
-        opened.prompts = 0
+        opened.prompts, opened.has_begun = 0, False
         if self._buffer is not None:
             self._buffer[...] = 0
 
@@ -189,7 +194,7 @@ class Viewer:
                 f"the initial segmentation has the shape {list(mask.shape)}, the image {list(opened.orientation.shape)}"
             )
         opened.handle.start_from(np.ascontiguousarray(opened.orientation.to_case(mask) != 0, dtype=np.uint8))
-        opened.prompts = 0
+        opened.prompts, opened.has_begun = 0, True
         if self._buffer is not None:
             self._buffer[...] = mask
 
@@ -209,6 +214,7 @@ class Viewer:
         opened = self._require_opened()
         if self._buffer is None:
             raise PromptError("there is no target buffer yet: send set_target_buffer first")
+        opened.has_begun = True
         mask = self._wait_for_mask(opened.handle)
         if mask is None:
             mask = opened.handle.mask
@@ -241,7 +247,7 @@ class Viewer:
         opened = self._require_opened()
         voxels_zyx = opened.orientation.voxels_to_case(voxels).tolist()
         opened.handle.add_clicks([Click(x, y, z, label) for z, y, x in voxels_zyx])
-        opened.prompts += 1
+        opened.prompts, opened.has_begun = opened.prompts + 1, True
 
     def _require_opened(self) -> _Opened:
         if self._opened is None:

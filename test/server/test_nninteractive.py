@@ -37,6 +37,7 @@ def connect(door: Door) -> Iterator[Callable[[], Client]]:
         clients.append(Client(door.address))
         return clients[-1]
 
+    door.handle.start_from(None)
     yield connect
     for client in clients:
         client.close()
@@ -142,6 +143,21 @@ def test_the_next_segment_begins_anew_and_the_page_can_undo_that(door: Door, con
     assert same(buffer, door.fresh_mask())
     assert door.handle.undo()
     assert door.clicks() == (Click(5, 6, 7, "tumor"),)
+
+
+def test_connecting_keeps_the_clicks_of_the_page(door: Door, connect: Callable[[], Client]) -> None:
+    first, second = Click(5, 6, 7, "tumor"), Click(12, 11, 10, "background")
+    door.handle.add_click(first)
+    client = connect()
+    buffer = show(client, door.case.ct_zyx, SPACING)  # which resets, as each viewer does before its first prompt
+    assert door.clicks() == (first,)
+    client.add_point_interaction((10, 11, 12), include_interaction=False)
+    assert door.clicks() == (first, second)
+    assert same(buffer, door.fresh_mask(first, second))
+    assert client.undo()
+    assert not client.undo()  # the page's click is not this viewer's to take back
+    client.reset_interactions()
+    assert door.clicks() == ()
 
 
 def test_two_viewers_of_one_case_see_the_same_session(door: Door, connect: Callable[[], Client]) -> None:
