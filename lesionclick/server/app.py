@@ -17,7 +17,7 @@ import lesionclick
 from lesionclick.errors import CaseError, LesionClickError
 from lesionclick.server.cases import CaseLibrary
 from lesionclick.server.lesions import LesionMeasurer
-from lesionclick.server.page import add_page
+from lesionclick.server.page_files import add_page
 from lesionclick.server.problems import ServerError
 from lesionclick.server.routes_cases import cases_router
 from lesionclick.server.routes_results import results_router
