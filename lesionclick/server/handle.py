@@ -5,80 +5,26 @@ the worker finds it shows here, and whoever listens is told. Locks are taken in 
 the worker is told without any of them.
 """
 
-import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
 from lesionclick.case.clicks import Click
 from lesionclick.case.geometry import Geometry
 from lesionclick.server.mask_files import MaskFiles
+from lesionclick.server.names import new_id
 from lesionclick.server.problems import ServerError, UnknownError
+from lesionclick.server.progress import MaskSoFar, Progress, Stage
 from lesionclick.server.records import SessionRecord
-from lesionclick.server.store import Store, new_id
+from lesionclick.server.store import Store
 
 MAX_CLICKS = 20_000
 """Of a session, scribbles included."""
 
 PROGRESS_SECONDS = 0.2
 """Between two messages that only say how far a computation is."""
-
-
-class Stage(StrEnum):
-    """What is done for a session."""
-
-    opening = "opening"
-    waiting = "waiting"
-    computing = "computing"
-    done = "done"
-    failed = "failed"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the mask is.
-
-    Attributes:
-        stage: what is done.
-        text: the same in words.
-        done: passes made.
-        total: passes that this computation takes; 0 as long as it is not known.
-        error: why it failed, in a sentence.
-    """
-
-    stage: Stage
-    text: str
-    done: int = 0
-    total: int = 0
-    error: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class MaskSoFar:
-    """The latest mask of a session.
-
-    Attributes:
-        version: larger than that of any mask of this session before, over restarts of the server, too.
-        revision: of the clicks that it shows.
-        final: whether all networks have seen these clicks.
-        shape_zyx: of the case's grid.
-        packed: the voxels, eight a byte, since masks of all sessions stay in memory.
-    """
-
-    version: int
-    revision: int
-    final: bool
-    shape_zyx: tuple[int, ...]
-    packed: np.ndarray
-
-    @property
-    def mask_zyx(self) -> np.ndarray:
-        """uint8 on the case's grid, 0 and 1; a new array each time."""
-        return np.unpackbits(self.packed, count=math.prod(self.shape_zyx)).reshape(self.shape_zyx)
 
 
 class SessionHandle:

@@ -9,7 +9,8 @@ import numpy as np
 
 from lesionclick.report.lesion_files import write_csv
 from lesionclick.report.measurements import LesionTable, measure_lesions
-from lesionclick.server.handle import MaskSoFar, SessionHandle
+from lesionclick.server.handle import SessionHandle
+from lesionclick.server.progress import MaskSoFar
 from lesionclick.server.schemas import LesionOut, TotalOut
 from lesionclick.server.sessions import Sessions
 

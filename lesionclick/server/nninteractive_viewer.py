@@ -15,9 +15,10 @@ import numpy as np
 
 from lesionclick.case.clicks import Click, Label
 from lesionclick.server.cases import CaseLibrary
-from lesionclick.server.handle import MaskSoFar, SessionHandle
+from lesionclick.server.handle import SessionHandle
 from lesionclick.server.nninteractive_matching import Orientation, find_case
 from lesionclick.server.problems import ServerError
+from lesionclick.server.progress import MaskSoFar
 
 logger = logging.getLogger(__name__)
 

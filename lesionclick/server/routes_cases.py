@@ -14,11 +14,11 @@ from lesionclick.case.markups import read_click_files
 from lesionclick.errors import CaseError
 from lesionclick.server.cases import CaseLibrary, read_upload
 from lesionclick.server.downloads import ct_nifti, pet_nifti
+from lesionclick.server.names import new_id
 from lesionclick.server.problems import ServerError
 from lesionclick.server.records import CaseRecord
 from lesionclick.server.schemas import CaseDetailOut, CaseOut, SessionOut
 from lesionclick.server.sessions import Sessions
-from lesionclick.server.store import new_id
 from lesionclick.server.uploads import store_clicks, store_image
 
 MAX_NAME = 100

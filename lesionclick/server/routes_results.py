@@ -1,15 +1,19 @@
 """Routes of results: the mask so far, its lesions, the clicks, and the saved session."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
 from fastapi import APIRouter, Response
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
 
 from lesionclick.case.clicks import write_clicks
 from lesionclick.server.downloads import mask_file
-from lesionclick.server.handle import MaskSoFar, SessionHandle
+from lesionclick.server.handle import SessionHandle
 from lesionclick.server.lesions import LesionMeasurer
 from lesionclick.server.problems import UnknownError
+from lesionclick.server.progress import MaskSoFar
 from lesionclick.server.schemas import LesionsOut, MaskOut
 from lesionclick.server.sessions import Sessions
 
@@ -55,6 +59,23 @@ def results_router(sessions: Sessions, measurer: LesionMeasurer) -> APIRouter:
             content = path.read_bytes()
         headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{path.name}"'}
         return Response(content, media_type="application/json", headers=headers)
+
+    @router.get("/{session}/session.zip", response_class=FileResponse)
+    def get_saved(session: str) -> FileResponse:
+        """The session with its images, clicks and their history, for `lesionclick.Session.restore` once unpacked."""
+        handle = sessions.get(session)
+        with tempfile.TemporaryDirectory() as folder:
+            sessions.save(handle, Path(folder))
+            with tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as file:
+                path = Path(file.name)
+            shutil.make_archive(str(path.with_suffix("")), "zip", folder)
+        return FileResponse(
+            path,
+            media_type="application/zip",
+            filename="session.zip",
+            headers={"Cache-Control": "no-store"},
+            background=BackgroundTask(path.unlink),
+        )
 
     return router
 

@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, Field, StrictInt
 
 from lesionclick.case.geometry import Geometry
-from lesionclick.server.handle import MaskSoFar, SessionHandle, Stage
+from lesionclick.server.handle import SessionHandle
+from lesionclick.server.progress import MaskSoFar, Stage
 from lesionclick.server.records import CaseRecord
 
 

@@ -2,23 +2,27 @@
 
 import hashlib
 import logging
+import shutil
 import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from lesionclick.case.case import Case
+from lesionclick.errors import CaseError
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.server.cases import CaseLibrary
-from lesionclick.server.handle import Progress, SessionHandle, Stage
+from lesionclick.server.handle import SessionHandle
 from lesionclick.server.mask_files import MaskFiles
 from lesionclick.server.memory import SessionMemory
-from lesionclick.server.prediction import predict_mask
 from lesionclick.server.problems import UnknownError
+from lesionclick.server.progress import Progress, Stage
 from lesionclick.server.records import SessionRecord
 from lesionclick.server.settings import ModelIdentity, ServerSettings
 from lesionclick.server.store import Store
 from lesionclick.server.worker import Worker
+from lesionclick.session.saving import SavedSession, write_session
 from lesionclick.session.session import Session
 
 logger = logging.getLogger(__name__)
@@ -119,6 +123,24 @@ class Sessions:
         self._memory.drop(session_id)
         self._masks.remove(session_id)
 
+    def save(self, handle: SessionHandle, folder: Path) -> None:
+        """Writes a session into a folder for `Session.restore`, images included, without what tiles gave."""
+        case, record = self.case(handle), handle.record
+        states, place = self._store.history(handle.id)
+        start = record.starting_mask
+        mask_zyx = None if start is None else self._masks.read_start(handle.id, start, case.geometry) > 0
+        saved = SavedSession(
+            case=case,
+            settings=self._settings.inference,
+            states=states,
+            place=place,
+            starting_mask=mask_zyx,
+            starting_clicks=(),
+            maker=self._ensemble.identity,
+            tile_sums=[],
+        )
+        write_session(saved, folder, with_images=True)
+
     def case(self, handle: SessionHandle) -> Case:
         """The images of a session; see `CaseLibrary.read`."""
         return self._cases.read(handle.case_id)
@@ -130,18 +152,18 @@ class Sessions:
         text = "computing the mask" if record.clicks else "computing the automatic mask"
 
         def report(done: int, total: int) -> None:
-            of_all = f" of {total}" if total else ""
-            handle.report(Progress(Stage.computing, f"{text}: {done}{of_all} passes", done, total))
+            handle.report(Progress(Stage.computing, f"{text}: {done} of {total} passes", done, total))
 
         handle.report(Progress(Stage.computing, text))
-        mask_zyx = predict_mask(
-            session,
+        prediction = session.predict(
             [each.click for each in record.clicks],
             is_superseded=is_superseded,
-            on_mask=lambda mask_zyx: handle.show(mask_zyx, record.revision, final=False),
+            on_update=lambda so_far: handle.show(so_far.mask, record.revision, final=False),
             on_progress=report,
         )
-        handle.show(mask_zyx, record.revision, final=True, progress=Progress(Stage.done, "the mask is up to date"))
+        handle.show(
+            prediction.mask, record.revision, final=True, progress=Progress(Stage.done, "the mask is up to date")
+        )
         self._keep_mask(handle, record.revision, session.case)
 
     def _take_starting_mask(self, session: Session, record: SessionRecord) -> None:
@@ -165,7 +187,7 @@ class Sessions:
                 handle.show(mask_zyx, record.mask_revision, final=True)
         handle.report(Progress(Stage.opening, "preparing the images"))
         self._memory.make_room()
-        session = Session(
+        session = self._restore(handle.id, case) or Session(
             self._ensemble, case, self._settings.inference, tile_cache_bytes=self._settings.tile_cache_bytes
         )
         self._memory.put(handle.id, session)
@@ -173,9 +195,32 @@ class Sessions:
         return session
 
     def _close(self, session_id: str, session: Session) -> None:
-        """What becomes of a session that has to make room."""
+        """Closes a session that has to make room; what its tiles gave goes to the disk, if there is room for it."""
         logger.info("session %s is closed to make room", session_id)
         self._store.set_open(session_id, False)
+        try:
+            session.save(self._saved(session_id), with_images=False)
+        except CaseError as error:
+            logger.warning("what session %s has computed is not kept: %s", session_id, error)
+            shutil.rmtree(self._saved(session_id), ignore_errors=True)
+
+    def _restore(self, session_id: str, case: Case) -> Session | None:
+        """A session as it was closed; None where it was not, or is to be computed in another way now."""
+        folder, size = self._saved(session_id), self._settings.tile_cache_bytes
+        if not folder.exists():
+            return None
+        try:
+            session = Session.restore(folder, self._ensemble, case, tile_cache_bytes=size)
+        except CaseError as error:
+            logger.warning("session %s is computed anew: %s", session_id, error)
+            return None
+        if session.settings != self._settings.inference:
+            return None
+        session.start_from(None)  # clicks and starting mask are those of the store
+        return session
+
+    def _saved(self, session_id: str) -> Path:
+        return self._settings.sessions / session_id / "saved"
 
     def _keep_mask(self, handle: SessionHandle, revision: int, case: Case) -> None:
         mask = handle.mask

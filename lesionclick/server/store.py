@@ -7,13 +7,13 @@ the last one up to the place counts.
 """
 
 import json
-import secrets
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lesionclick.case.clicks import Click
 from lesionclick.server.database import Database
+from lesionclick.server.names import new_id, quoted
 from lesionclick.server.problems import UnknownError
 from lesionclick.server.records import CaseRecord, SessionRecord, StoredClick
 
@@ -60,7 +60,7 @@ class Store:
         """
         for record in self._cases("WHERE cases.id = ?", (case_id,)):
             return record
-        raise UnknownError(f"there is no case {_quoted(case_id)}")
+        raise UnknownError(f"there is no case {quoted(case_id)}")
 
     def cases(self) -> list[CaseRecord]:
         """All cases in the order in which they were added."""
@@ -124,7 +124,7 @@ class Store:
                 "SELECT case_id, place, revision, mask_revision, mask_maker FROM sessions WHERE id = ?", (session_id,)
             )
             if not found:
-                raise UnknownError(f"there is no session {_quoted(session_id)}")
+                raise UnknownError(f"there is no session {quoted(session_id)}")
             case_id, place, revision, mask_revision, mask_maker = found[0]
             # a click is there where the last of its changes up to the place has added it
             rows = self._database.rows(
@@ -144,6 +144,27 @@ class Store:
         return SessionRecord(
             session_id, case_id, revision, clicks, place > 0, place < last, mask_revision, mask_maker, start
         )
+
+    def history(self, session_id: str) -> tuple[list[tuple[Click, ...]], int]:
+        """The clicks before and after each change, those that were undone last, and which of these states counts."""
+        with self._database.transaction():
+            place, last = self._place(session_id), self._last_change(session_id)
+            rows = self._database.rows(
+                "SELECT number, click_id, adds, x, y, z, label FROM changes JOIN clicks"
+                " ON clicks.session_id = changes.session_id AND id = click_id"
+                " WHERE changes.session_id = ? ORDER BY number, click_id",
+                (session_id,),
+            )
+        there: dict[int, Click] = {}
+        states = []
+        for number in range(last + 1):
+            for _, click_id, adds, *click in (row for row in rows if row[0] == number):
+                if adds:
+                    there[click_id] = Click(*click)
+                else:
+                    del there[click_id]
+            states.append(tuple(there[click_id] for click_id in sorted(there)))
+        return states, place
 
     def remove_session(self, session_id: str) -> None:
         """Forgets a session, its clicks and their history."""
@@ -271,13 +292,3 @@ class Store:
             (session_id,),
         )[0][0]
         return last
-
-
-def new_id() -> str:
-    """A name that nobody can guess: 16 hexadecimal digits."""
-    return secrets.token_hex(8)
-
-
-def _quoted(text: str) -> str:
-    """A name from outside, cut to a length that fits a sentence."""
-    return repr(text if len(text) <= 40 else f"{text[:37]}...")

@@ -9,9 +9,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from lesionclick.errors import LesionClickError
-from lesionclick.server.handle import Progress, SessionHandle, Stage
-from lesionclick.server.prediction import SupersededError
+from lesionclick.errors import LesionClickError, Superseded
+from lesionclick.server.handle import SessionHandle
+from lesionclick.server.progress import Progress, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Worker:
 
         Args:
             compute: computes what a session needs, and asks its second argument between passes whether to give up by
-                `SupersededError`.
+                `Superseded`.
         """
         self._compute = compute
         self._waiting: OrderedDict[str, SessionHandle] = OrderedDict()
@@ -76,7 +76,7 @@ class Worker:
             return
         try:
             self._compute(handle, is_superseded)
-        except SupersededError:
+        except Superseded:
             handle.take_back_progress()  # whoever changed the clicks has also asked for the next computation
         except LesionClickError as error:
             logger.warning("session %s: %s", handle.id, error)

@@ -13,8 +13,8 @@ from helpers_server import load, same, wait_until
 from nnInteractive.inference.remote import SessionExpiredError
 from nnInteractive.inference.remote import nnInteractiveRemoteInferenceSession as Client
 
-from lesionclick.server.handle import Progress, Stage
 from lesionclick.server.nninteractive_leases import LeaseLimits
+from lesionclick.server.progress import Progress, Stage
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
+import io
 import json
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,30 @@ def test_a_case_from_the_list_to_the_corrected_mask(tmp_path: Path, ensemble: En
             assert measured.numbers_zyx[row["z"], row["y"], row["x"]] == lesion.number
         lines = api.get(f"{session}/lesions.csv").text.splitlines()
         assert len(lines) == 1 + len(measured.lesions)
+
+
+def test_a_session_is_taken_home(tmp_path: Path, ensemble: Ensemble, study: Path) -> None:
+    with client(tmp_path / "data", ensemble, study) as api:
+        session = open_first(api)
+        for x in range(3):
+            api.post(f"{session}/clicks", json={**CLICK, "x": x})
+        api.delete(f"{session}/clicks/1")
+        api.post(f"{session}/undo")
+        finished(api, session)
+        content = api.get(f"{session}/session.zip").content
+        mask = image_of(api.get(f"{session}/mask.mha").content, tmp_path, "mask.mha")
+        assert not list((tmp_path / "data" / "temporary").iterdir())
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(tmp_path / "home")
+    restored = Session.restore(tmp_path / "home", ensemble)
+    assert [click.x for click in restored.clicks] == [0, 1, 2]
+    assert same(restored.predict().mask, sitk.GetArrayFromImage(mask))
+    assert restored.redo()
+    assert [click.x for click in restored.clicks] == [1, 2]
+    assert not restored.can_redo
+    for _ in range(4):
+        assert restored.undo()
+    assert not restored.undo()
 
 
 def test_clicks_are_undone_redone_removed_and_cleared(tmp_path: Path, ensemble: Ensemble, study: Path) -> None:

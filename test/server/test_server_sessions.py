@@ -1,5 +1,7 @@
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,8 +9,8 @@ from helpers_server import SHAPE, load, running, same, wait_until, write_study
 
 from lesionclick import Case, Click, Ensemble, Session
 from lesionclick.errors import CaseError
-from lesionclick.server.handle import Stage
 from lesionclick.server.problems import ServerError, UnknownError
+from lesionclick.server.progress import Stage
 from lesionclick.server.settings import SESSION_SETTINGS
 
 TUMOR, BACKGROUND = Click(5, 6, 7, "tumor"), Click(12, 11, 10, "background")
@@ -98,13 +100,38 @@ def test_a_click_supersedes_what_is_computed(
     assert asked == [0, 10]
 
 
-def test_the_least_recently_used_session_is_closed_and_comes_back(tmp_path: Path, ensemble: Ensemble) -> None:
+def counting(computed: list[int]) -> Callable[..., np.ndarray]:
+    """`Ensemble.predict_logits` that notes how many forward passes each call makes."""
+    predict = Ensemble.predict_logits
+
+    def predict_logits(self: Ensemble, *arguments: Any, on_progress: Any = None, **more: Any) -> Any:
+        computed.append(0)
+
+        def count(done: int, total: int) -> None:
+            computed[-1] = done
+            if on_progress is not None:
+                on_progress(done, total)
+
+        return predict(self, *arguments, on_progress=count, **more)
+
+    return predict_logits
+
+
+def test_the_least_recently_used_session_is_closed_and_comes_back(
+    tmp_path: Path, ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
     studies = [write_study(tmp_path / name, seed) for seed, name in enumerate("abc")]
     with running(tmp_path / "data", ensemble, *studies, max_sessions=2) as (sessions, cases):
         handles = [sessions.open(record.id) for record in cases.records()]
         masks = [handle.wait_for_mask(60) for handle in handles]
         wait_until(lambda: all(handle.progress.stage == Stage.done for handle in handles))
         assert [handle.id in sessions._memory for handle in handles] == [False, True, True]
+        assert handles[0].mask is masks[0]
+        predicted: list[int] = []
+        monkeypatch.setattr(Ensemble, "predict_logits", counting(predicted))
+        sessions.open(handles[0].case_id)
+        wait_until(lambda: len(predicted) == 1 and handles[0].progress.stage == Stage.done)
+        assert predicted == [0]  # nothing is computed again, and the mask is the same
         assert handles[0].mask is masks[0]
         handles[0].add_click(TUMOR)
         corrected = handles[0].wait_for_mask(60)

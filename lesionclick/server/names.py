@@ -1,0 +1,13 @@
+"""Names: ids that the server makes, and names from outside as they stand in sentences."""
+
+import secrets
+
+
+def new_id() -> str:
+    """A name that nobody can guess: 16 hexadecimal digits."""
+    return secrets.token_hex(8)
+
+
+def quoted(text: str) -> str:
+    """A name from outside, cut to a length that fits a sentence."""
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
