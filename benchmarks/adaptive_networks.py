@@ -71,11 +71,11 @@ class Networks:
 
     def tile_sums(self, clicks: Sequence[Click], grid: TileGrid, tiles: Sequence[Tile]) -> list[list[TileSum]]:
         """A list a network of one sum a tile."""
-        channels, region = self._session.network_input(clicks), self._session.region(clicks)
+        channels = self._session.open_case.network_input(clicks)
         keys = tile_keys(grid.pad(channels)[IMAGE_CHANNELS:], tiles)
         sums = []
         for ensemble, cache in zip(self._ensembles, self._caches, strict=True):
-            ensemble.predict_logits(channels, region=region, cache=cache)
+            ensemble.predict_logits(channels, tiles=tiles, cache=cache)
             sums.append([found for found in map(cache.get, keys) if found is not None])
         return sums
 
@@ -92,15 +92,15 @@ def measure(
         lesion: the truth, boolean on the case's grid.
         choices: to compare.
     """
-    grid = TileGrid(session.grid.shape, session.ensemble.model.patch)
-    tiles = grid.tiles_covering(session.region(clicks))
+    grid = TileGrid(session.open_case.grid.shape, session.ensemble.model.patch)
+    tiles = session.open_case.tiles(clicks)
     sums, importance = networks.tile_sums(clicks, grid, tiles), grid.sum_importance(tiles)
 
     def mask(seen: Sequence[Sequence[int]]) -> np.ndarray:
         """Blends what the networks that see a tile gave for it."""
         chosen = [add([sums[network][place] for network in each], grid.patch) for place, each in enumerate(seen)]
         logit = grid.crop(blend(chosen, tiles, importance, CPU)).contiguous().numpy()
-        return session.ensemble.model.preprocessing.to_image(logit, session.grid) > 0
+        return session.ensemble.model.preprocessing.to_image(logit, session.open_case.grid) > 0
 
     everything = mask([range(networks.count)] * len(tiles))
     for count, probability in choices:

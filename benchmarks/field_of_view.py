@@ -60,8 +60,8 @@ def measure(dataset: Dataset, name: str, ensemble: Ensemble, mirroring: Mirrorin
         session = Session(ensemble, labelled.case, InferenceSettings(view, mirroring, networks), tile_cache_bytes=0)
         found.append(session.predict(clicks))
         seconds.append(time.perf_counter() - start)
-        grid = TileGrid(session.grid.shape, ensemble.model.patch)
-        counts.append(len(grid.tiles_covering(session.region(clicks))))
+        grid = TileGrid(session.open_case.grid.shape, ensemble.model.patch)
+        counts.append(len(grid.tiles_covering(session.open_case.region(clicks))))
     full, body = found
     seen = body.logit_zyx != OUTSIDE_LOGIT
     return Row(

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from lesionclick.errors import DeviceError as DeviceError
     from lesionclick.errors import LesionClickError as LesionClickError
     from lesionclick.errors import ModelError as ModelError
+    from lesionclick.errors import Superseded as Superseded
     from lesionclick.inference.ensemble import Ensemble as Ensemble
     from lesionclick.inference.settings import InferenceSettings as InferenceSettings
     from lesionclick.inference.settings import PostProcessing as PostProcessing
-    from lesionclick.session.session import Prediction as Prediction
+    from lesionclick.session.prediction import Prediction as Prediction
     from lesionclick.session.session import Session as Session
 
 __version__ = "0.1.0"
@@ -41,8 +42,9 @@ _MODULES = {
     "LesionClickError": "lesionclick.errors",
     "ModelError": "lesionclick.errors",
     "PostProcessing": "lesionclick.inference.settings",
-    "Prediction": "lesionclick.session.session",
+    "Prediction": "lesionclick.session.prediction",
     "Session": "lesionclick.session.session",
+    "Superseded": "lesionclick.errors",
 }
 
 __all__ = sorted(_MODULES)

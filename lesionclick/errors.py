@@ -15,3 +15,7 @@ class ModelError(LesionClickError):
 
 class DeviceError(LesionClickError):
     """The device asked for does not exist or cannot hold the computation."""
+
+
+class Superseded(Exception):  # noqa: N818 - it is no error
+    """The clicks have changed while a session computed what they say: no failure, ask the session again."""

@@ -77,11 +77,21 @@ def region_to_see(body: np.ndarray, points: np.ndarray, patch: Sequence[int]) ->
         Boolean array of the body's shape.
     """
     mask = body.copy()
-    for point in points[((points >= 0) & (points < mask.shape)).all(axis=1)]:
-        if not body[tuple(point)]:
-            around_click = ((at, length // 4) for at, length in zip(point, patch, strict=True))
-            mask[tuple(slice(max(0, at - quarter), at + quarter + 1) for at, quarter in around_click)] = True
+    for box in boxes_outside(body, points, patch):
+        mask[box] = True
     return mask
+
+
+def boxes_outside(body: np.ndarray, points: np.ndarray, patch: Sequence[int]) -> list[tuple[slice, ...]]:
+    """The surroundings that are seen of those clicks that lie outside the body; see `region_to_see`."""
+    boxes = []
+    for point in points[((points >= 0) & (points < body.shape)).all(axis=1)]:
+        if not body[tuple(point)]:
+            around_click = zip(point.tolist(), patch, body.shape, strict=True)
+            boxes.append(
+                tuple(slice(max(0, at - side // 4), min(size, at + side // 4 + 1)) for at, side, size in around_click)
+            )
+    return boxes
 
 
 def fill_between(mask: np.ndarray, axis: int) -> np.ndarray:

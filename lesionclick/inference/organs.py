@@ -4,6 +4,8 @@ Organs depend on the images and hardly on clicks, so they are no part of what a 
 nor of its cache. Who wants them pays for one more forward pass a tile.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -12,18 +14,16 @@ from lesionclick.errors import ModelError
 from lesionclick.inference.executor import ORGAN_NETWORK, Executor
 from lesionclick.inference.tile_inputs import TileInputs
 from lesionclick.inference.tile_sums import OUTSIDE_LOGIT
-from lesionclick.inference.tiles import TileGrid
+from lesionclick.inference.tiles import Tile
 from lesionclick.log import Progress
 
 
 @torch.inference_mode()
-def predict_organ_logits(executor: Executor, channels: np.ndarray, region: np.ndarray | None) -> np.ndarray:
+def predict_organ_logits(executor: Executor, inputs: TileInputs, tiles: Sequence[Tile]) -> np.ndarray:
     """See `Ensemble.predict_organs`. The sums of all classes are kept in host memory."""
     fold = executor.model.organ_fold
-    grid = TileGrid(channels.shape[1:], executor.model.patch)
-    tiles = grid.tiles_covering(region)
+    grid = inputs.grid
     total = torch.zeros((ORGAN_CLASSES, *grid.padded_shape))
-    inputs = TileInputs(grid.pad(channels), executor.engine)
     importance = grid.importance.to(executor.engine.device)
     with Progress("organs", len(tiles), "forward passes") as progress:
         for tile in tiles:
@@ -32,7 +32,7 @@ def predict_organ_logits(executor: Executor, channels: np.ndarray, region: np.nd
             progress.update(1)
     if not bool(torch.isfinite(total).all()):
         raise ModelError(f"{fold.path}: its network gives values that are not finite")
-    seen = grid.sum_importance(tiles)
+    seen = inputs.images.importance(tiles)
     total.div_(seen.clamp(min=torch.finfo(seen.dtype).tiny))
     total[1:].masked_fill_(seen == 0, OUTSIDE_LOGIT)
     classes_last = total.movedim(0, -1)  # `crop` cuts the first axes; neither copies

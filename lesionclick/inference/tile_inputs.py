@@ -1,4 +1,4 @@
-"""Inputs of networks: tiles cut out of a volume, mirrored, several at a time."""
+"""Inputs of networks: tiles cut out of a case's images and maps of clicks, mirrored, several at a time."""
 
 import logging
 from collections.abc import Sequence
@@ -8,35 +8,80 @@ import torch
 
 from lesionclick.inference.engine import Engine
 from lesionclick.inference.passes import Axes
-from lesionclick.inference.tiles import Tile
+from lesionclick.inference.tile_cache import TileKey, tile_keys
+from lesionclick.inference.tiles import Tile, TileGrid
 
 logger = logging.getLogger(__name__)
 
 
-class TileInputs:
-    """A volume from which tiles are cut, on the device while there is room."""
+class CaseImages:
+    """CT and PET on the networks' grid, made ready once for any number of predictions.
 
-    def __init__(self, channels: np.ndarray, engine: Engine) -> None:
-        """Takes a volume to the device, or leaves it in host memory where it does not fit.
+    Attributes:
+        grid: on which tiles stand.
+    """
+
+    def __init__(self, images: np.ndarray, patch: Sequence[int], engine: Engine) -> None:
+        """Takes the images to the device, or leaves them in host memory where they do not fit.
 
         Args:
-            channels: float32, (channel, z, y, x).
-            engine: what computes the networks.
+            images: float32, (channel, z, y, x); not to be changed afterwards.
+            patch: of the networks.
+            engine: what computes them.
         """
-        self._device = engine.device
-        self._channels = torch.from_numpy(channels).to(engine.input_dtype)
+        self.grid = TileGrid(images.shape[1:], tuple(patch))
+        self.engine = engine
+        self.channels = torch.from_numpy(self.grid.pad(images)).to(engine.input_dtype)
+        self._importance: tuple[Sequence[Tile], torch.Tensor] | None = None
         try:
-            self._channels = self._channels.to(engine.device)
+            self.channels = self.channels.to(engine.device)
         except torch.cuda.OutOfMemoryError:
             logger.info(
-                "%s has no room for %s voxels, the volume stays in host memory", engine.device, tuple(channels.shape)
+                "%s has no room for %s voxels, the volume stays in host memory",
+                *(engine.device, tuple(self.channels.shape)),
             )
 
-    def batch(self, tiles: Sequence[tuple[Tile, Axes]]) -> torch.Tensor:
-        """Tiles of all channels, each mirrored along some axes: (tile, channel, *patch) on the device."""
-        parts = [self._channels[(slice(None), *tile)].flip([axis + 1 for axis in axes]) for tile, axes in tiles]
-        return torch.stack(parts).to(self._device)
+    def importance(self, tiles: Sequence[Tile]) -> torch.Tensor:
+        """What `TileGrid.sum_importance` gives, kept for the next prediction over the same tiles."""
+        kept = self._importance
+        if kept is None or kept[0] != tiles:
+            kept = self._importance = (tiles, self.grid.sum_importance(tiles))
+        return kept[1]
 
     def move_to_host(self) -> None:
         """Frees the device's memory."""
-        self._channels = self._channels.cpu()
+        self.channels = self.channels.cpu()
+
+
+class TileInputs:
+    """What networks see of a case in one prediction: its images, and maps of clicks."""
+
+    def __init__(self, images: CaseImages, clicks: np.ndarray) -> None:
+        """The images stay as they are.
+
+        Args:
+            images: the case's.
+            clicks: float32, (channel, z, y, x) on the images' grid, without channels where networks see no clicks.
+        """
+        self.images = images
+        self.grid = images.grid
+        self._clicks = self.grid.pad(clicks)
+
+    @property
+    def channel_count(self) -> int:
+        """How many channels networks see."""
+        return len(self.images.channels) + len(self._clicks)
+
+    def keys(self, tiles: Sequence[Tile]) -> list[TileKey]:
+        """See `tile_keys`."""
+        return tile_keys(self._clicks, tiles)
+
+    def batch(self, tiles: Sequence[tuple[Tile, Axes]]) -> torch.Tensor:
+        """Tiles of all channels, each mirrored along some axes: (tile, channel, *patch) on the device."""
+        channels = self.images.channels
+        parts = []
+        for tile, axes in tiles:
+            place = (slice(None), *tile)
+            clicks = torch.from_numpy(self._clicks[place]).to(channels.device, channels.dtype)
+            parts.append(torch.cat([channels[place], clicks]).flip([axis + 1 for axis in axes]))
+        return torch.stack(parts).to(self.images.engine.device)

@@ -2,13 +2,16 @@
 
 A tile's sum depends on that tile's input alone: each pass adds to it in the order of `passes.plan_passes`, and which
 passes it gets is decided by what it gave itself. So a sum kept from another prediction is, on the CPU bit for bit, what
-computing the tile again would give, and so is everything blended from it.
+computing the tile again would give, and so is everything blended from it. It knows its passes, so that a sum of
+which some are missing, since a new click came between, is gone on with.
 """
 
+import copy
 from collections.abc import Sequence
 
 import torch
 
+from lesionclick.inference.passes import Pass
 from lesionclick.inference.tiles import Tile
 
 OUTSIDE_LOGIT = -20.0
@@ -23,6 +26,7 @@ class TileSum:
         weight: the sum of the passes' weights.
         peak: the largest logit that a pass gave where the tile is dominant, a tensor without axes; minus infinity where
             no pass was asked for it.
+        passes: those that it holds, in the order in which they were added, as noted by who adds them.
     """
 
     def __init__(self, device: torch.device, patch: Sequence[int]) -> None:
@@ -30,6 +34,7 @@ class TileSum:
         self.total = torch.zeros(tuple(patch), device=device)
         self.weight = 0.0
         self.peak = torch.tensor(-torch.inf, device=device)
+        self.passes: tuple[Pass, ...] = ()
 
     def add(
         self, logits: torch.Tensor, importance: torch.Tensor, weight: float, dominant: torch.Tensor | None = None
@@ -57,6 +62,12 @@ class TileSum:
     def move(self, device: torch.device) -> None:
         """Takes the sum to another device."""
         self.total, self.peak = self.total.to(device), self.peak.to(device)
+
+    def copy_to(self, device: torch.device) -> "TileSum":
+        """A sum of the same passes on a device, to which more may be added."""
+        copied = copy.copy(self)
+        copied.total, copied.peak = (each.to(device, copy=True) for each in (self.total, self.peak))
+        return copied
 
     @property
     def nbytes(self) -> int:

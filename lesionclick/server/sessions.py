@@ -24,6 +24,7 @@ from lesionclick.server.store import Store
 from lesionclick.server.worker import Worker
 from lesionclick.session.saving import SavedSession, write_session
 from lesionclick.session.session import Session
+from lesionclick.session.starting_mask import Start
 
 logger = logging.getLogger(__name__)
 
@@ -134,8 +135,7 @@ class Sessions:
             settings=self._settings.inference,
             states=states,
             place=place,
-            starting_mask=mask_zyx,
-            starting_clicks=(),
+            start=None if mask_zyx is None else Start(mask_zyx, ()),
             maker=self._ensemble.identity,
             tile_sums=[],
         )

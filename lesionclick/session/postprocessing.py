@@ -14,6 +14,10 @@ from scipy.special import expit
 from lesionclick.case.clicks import Click
 from lesionclick.case.lesions import label_lesions
 from lesionclick.inference.settings import PostProcessing
+from lesionclick.session.starting_mask import Start, change_by_clicks
+
+Point = tuple[int, int, int]
+"""A voxel: z, y, x."""
 
 SUPPORT = 0.5  # of a missed tumor click's probability; the region that has so much of it is marked with the click
 
@@ -23,7 +27,11 @@ REACH_MM = 10.0  # how far from a missed tumor click voxels are marked with it
 
 
 def post_process(
-    logit_zyx: np.ndarray, clicks: Iterable[Click], spacing_zyx: Sequence[float], settings: PostProcessing
+    logit_zyx: np.ndarray,
+    clicks: Iterable[Click],
+    spacing_zyx: Sequence[float],
+    settings: PostProcessing,
+    start: Start | None = None,
 ) -> np.ndarray:
     """The mask of a prediction: where a lesion is more likely than not, and what the settings make of that.
 
@@ -34,32 +42,44 @@ def post_process(
         clicks: all that the prediction was made with.
         spacing_zyx: of the grid, mm.
         settings: what is done.
+        start: a reader's mask, which clicks change. Floor and gate then decide what the networks' answers are, and
+            remove nothing of the reader's.
 
     Returns:
         uint8 of shape (z, y, x), 0 and 1.
     """
-    mask = logit_zyx > 0
-    points = {"tumor": set[tuple[int, int, int]](), "background": set[tuple[int, int, int]]()}
-    for click in clicks:
-        points[click.label].add((click.z, click.y, click.x))
-    tumor, background = sorted(points["tumor"]), sorted(points["background"])
-    if settings.component_floor > 0:
-        mask = remove_doubtful(mask, logit_zyx, tumor, settings.component_floor)
+    clicks = tuple(clicks)
+    tumor, background = points_of(clicks, "tumor"), points_of(clicks, "background")
+
+    def gate(mask: np.ndarray, tumor: Sequence[Point]) -> np.ndarray:
+        is_empty = not tumor and mask.sum() * np.prod(spacing_zyx) / 1000 < settings.lesion_free_gate_ml
+        return np.zeros_like(mask) if is_empty else mask
+
+    mask = remove_doubtful(logit_zyx > 0, logit_zyx, tumor, settings.component_floor)
+    if start is not None and start.logit_zyx is not None:
+        tumor_before = points_of(start.clicks, "tumor")
+        before = remove_doubtful(start.logit_zyx > 0, start.logit_zyx, tumor_before, settings.component_floor)
+        mask = change_by_clicks(start, gate(before, tumor_before), gate(mask, tumor), logit_zyx, clicks)
     if settings.obey_clicks:
         mask = add_missed(mask, logit_zyx, tumor, spacing_zyx)
         mask = remove_refused(mask, tumor, background, spacing_zyx)
-    if not tumor and mask.sum() * np.prod(spacing_zyx) / 1000 < settings.lesion_free_gate_ml:
-        mask = np.zeros_like(mask)
+    if start is None:
+        mask = gate(mask, tumor)
     return mask.astype(np.uint8)
 
 
-def remove_doubtful(
-    mask: np.ndarray, logit_zyx: np.ndarray, tumor: Sequence[tuple[int, int, int]], floor: float
-) -> np.ndarray:
+def points_of(clicks: Iterable[Click], label: str) -> list[Point]:
+    """Where clicks of a label are, z, y, x, each voxel once and in order."""
+    return sorted({(click.z, click.y, click.x) for click in clicks if click.label == label})
+
+
+def remove_doubtful(mask: np.ndarray, logit_zyx: np.ndarray, tumor: Sequence[Point], floor: float) -> np.ndarray:
     """The mask without components whose mean probability is below a floor.
 
-    Components that hold a tumor click (z, y, x) stay.
+    Components that hold a tumor click (z, y, x) stay, and all with a floor of 0.
     """
+    if floor <= 0:
+        return mask
     labels, count = label_lesions(mask)
     inside = labels[mask]
     sizes = np.bincount(inside, minlength=count + 1)
@@ -74,7 +94,7 @@ def remove_doubtful(
 def add_missed(
     mask: np.ndarray,
     logit_zyx: np.ndarray,
-    tumor: Sequence[tuple[int, int, int]],
+    tumor: Sequence[Point],
     spacing_zyx: Sequence[float],
 ) -> np.ndarray:
     """The mask with each tumor click (z, y, x) that it lacks, and the region that the click's probability supports.
@@ -105,15 +125,15 @@ def add_missed(
 
 def remove_refused(
     mask: np.ndarray,
-    tumor: Sequence[tuple[int, int, int]],
-    background: Sequence[tuple[int, int, int]],
+    tumor: Sequence[Point],
+    background: Sequence[Point],
     spacing_zyx: Sequence[float],
 ) -> np.ndarray:
     """The mask without what background clicks (z, y, x) refuse.
 
     A component that holds a background click and no tumor click goes as a whole. One that holds both
-    loses the voxels that are nearer (mm, in a straight line) to one of its background clicks than to any of its tumor
-    clicks. Background clicks outside of the mask change nothing.
+    loses the voxels that are nearer (mm, in a straight line) to one of its background clicks than to any tumor
+    click. Background clicks outside of the mask change nothing.
     """
     refused = [point for point in background if mask[point]]
     if not refused:
@@ -122,14 +142,13 @@ def remove_refused(
     left = mask.copy()
     for number in {int(labels[point]) for point in refused}:
         component = labels == number
-        accepted = [point for point in tumor if component[point]]
-        if not accepted:
+        if not any(component[point] for point in tumor):
             left &= ~component
             continue
         voxels = np.argwhere(component)
         to_tumor, to_background = (
             KDTree(np.multiply(points, spacing_zyx)).query(voxels * np.asarray(spacing_zyx))[0]
-            for points in (accepted, [point for point in refused if component[point]])
+            for points in (tumor, [point for point in refused if component[point]])
         )
         left[tuple(voxels[to_background < to_tumor].T)] = False
     return left

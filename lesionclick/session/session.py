@@ -1,58 +1,30 @@
 """Session: one open case, preprocessed once, predicted for any clicks; only what they changed is computed again."""
 
-import logging
+import os
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
-from scipy.special import expit
 
 from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click
-from lesionclick.inference.body import find_body, region_to_see
+from lesionclick.errors import Superseded
 from lesionclick.inference.ensemble import Ensemble
-from lesionclick.inference.settings import DEFAULT_SETTINGS, FieldOfView, InferenceSettings, PostProcessing
+from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings
 from lesionclick.inference.tile_cache import TileCache
 from lesionclick.log import stage
-from lesionclick.model.grid import to_network_grid
-from lesionclick.session.history import ClickHistory
-from lesionclick.session.postprocessing import post_process
-
-logger = logging.getLogger(__name__)
+from lesionclick.session.history import ClickHistory, require_inside
+from lesionclick.session.open_case import OpenCase
+from lesionclick.session.organs import find_organs
+from lesionclick.session.prediction import Prediction
+from lesionclick.session.saving import SavedSession, read_session, write_session
+from lesionclick.session.starting_mask import Start
 
 TILE_CACHE_BYTES = 2 << 30
 """How much a session keeps of what tiles gave, if nothing else is said."""
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What an ensemble says of a case.
-
-    Attributes:
-        logit_zyx: float32 on the case's grid, the lesion's logit minus the background's, minus infinity where the image
-            was cropped away.
-        spacing_zyx: of that grid, mm.
-        clicks: all that the networks were shown.
-        post_processing: what is done to the mask.
-    """
-
-    logit_zyx: np.ndarray
-    spacing_zyx: tuple[float, ...]
-    clicks: tuple[Click, ...] = ()
-    post_processing: PostProcessing = DEFAULT_SETTINGS.post_processing
-
-    @cached_property
-    def mask(self) -> np.ndarray:
-        """uint8 on the case's grid (z, y, x), 1 where a lesion is more likely than not, post-processed as asked for."""
-        return post_process(self.logit_zyx, self.clicks, self.spacing_zyx, self.post_processing)
-
-    @cached_property
-    def probability(self) -> np.ndarray:
-        """float32 on the case's grid (z, y, x), the lesion's probability; no post-processing changes it."""
-        probability: np.ndarray = expit(self.logit_zyx)
-        return probability
 
 
 class Session:
@@ -60,14 +32,16 @@ class Session:
 
     session = Session(Ensemble.load("resources/model"), Case.read("input"))
     first = session.predict()
-    session.history.add(Click(24, 22, 30, "tumor"))
+    session.add_click(Click(24, 22, 30, "tumor"))
     corrected = session.predict()
+    session.undo()
 
-    Any number of sessions, each in a thread of its own, may share an ensemble. Calls of one session take turns.
+    Any number of sessions, each in a thread of its own, may share an ensemble. Predictions of one session take turns;
+    clicks may come at any time from any thread, and supersede the prediction under way.
 
     Attributes:
         history: the clicks to go by, at first the case's own.
-        grid: the networks', on which the case's images are seen.
+        open_case: the case's images as networks see them.
     """
 
     def __init__(
@@ -92,14 +66,12 @@ class Session:
         self._settings = settings
         self.history = ClickHistory(case.clicks)
         self._cache = TileCache(tile_cache_bytes) if tile_cache_bytes else None
-        self._lock = threading.RLock()
+        self._start: Start | None = None
+        self._lock = threading.RLock()  # of predictions
+        self._save_lock = threading.Lock()
         ensemble.read_ahead()
         with stage("preprocessing"):
-            image = np.stack([case.ct_zyx, case.pet_zyx])
-            self._image, self.grid = ensemble.model.preprocessing.to_network(image, case.geometry.spacing_zyx)
-            self._body: np.ndarray | None = None
-            if settings.field_of_view == FieldOfView.body:
-                self._body = find_body(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx, self.grid)
+            self.open_case = OpenCase(ensemble, case, settings.field_of_view)
 
     @property
     def ensemble(self) -> Ensemble:
@@ -116,12 +88,73 @@ class Session:
         """Where networks look, how many of them, mirrored how often, and what is done to masks."""
         return self._settings
 
+    @property
+    def obey(self) -> bool:
+        """Whether masks obey clicks, see `PostProcessing.obey_clicks`."""
+        return self._settings.post_processing.obey_clicks
+
+    @property
+    def clicks(self) -> tuple[Click, ...]:
+        """All clicks that count now."""
+        return self.history.clicks
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change of clicks to go back."""
+        return self.history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a change of clicks that was undone."""
+        return self.history.can_redo
+
+    def add_click(self, *clicks: Click) -> None:
+        """Marks a voxel, or several such as those of a scribble in one change.
+
+        Raises:
+            CaseError: one lies outside the image; none is marked then.
+        """
+        require_inside(clicks, self.case.geometry)
+        self.history.add(*clicks)
+
+    def remove_click(self, click: Click) -> None:
+        """Takes a click back, whenever it was made; ValueError where there is no such click."""
+        self.history.remove(click)
+
+    def undo(self) -> bool:
+        """Goes back one change of clicks; False where there is none."""
+        return self.history.undo()
+
+    def redo(self) -> bool:
+        """Makes a change again that was undone; False where there is none."""
+        return self.history.redo()
+
+    def clear(self) -> None:
+        """Takes all clicks back, as a change that can be undone."""
+        self.history.replace(())
+
+    def start_from(self, mask_zyx: np.ndarray | None) -> None:
+        """Takes a reader's earlier mask as the first result, which clicks from now on change only where they reach.
+
+        What that means is said in `starting_mask`. The mask is no change of clicks: nothing undoes it but another one.
+
+        Args:
+            mask_zyx: 0 and 1 or boolean, on the case's grid; None for none.
+
+        Raises:
+            CaseError: it has another shape than the case's images.
+        """
+        shape = self.case.geometry.shape_zyx
+        self._start = None if mask_zyx is None else Start.of(mask_zyx, self.history.clicks, shape)
+
     def predict(
         self,
         clicks: Iterable[Click] | None = None,
         *,
         deadline: float | None = None,
         on_update: Callable[[Prediction], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+        is_superseded: Callable[[], bool] | None = None,
     ) -> Prediction:
         """Segments the case.
 
@@ -129,31 +162,128 @@ class Session:
             clicks: all clicks to go by; None for those of `history`.
             deadline: see `Ensemble.predict_logits`, on time.monotonic; resampling to the case's grid comes after it.
             on_update: called with the result so far before each pass but the first, which is after each network where
-                nothing is mirrored. Other threads that want this session wait meanwhile.
+                nothing is mirrored. Other threads that want a prediction of this session wait meanwhile.
+            on_progress: called with the forward passes made so far and all that this prediction makes, after each
+                batch of them, and not at all where nothing has to be computed; the latter falls once it is known which
+                tiles are quiet. With a starting mask it may begin anew: what it is compared with comes first.
+            is_superseded: asked before each batch, whether to give up. Without `clicks`, the prediction is given up as
+                well when those of `history`, or the starting mask, have changed.
 
         Returns:
             Without a deadline what a session that makes this prediction alone would give, on the CPU bit for bit,
-            whatever was predicted before.
+            whatever was predicted or given up before.
 
         Raises:
             ModelError, DeviceError: see `Ensemble.predict_logits`.
+            Superseded: it was given up. What its passes gave is kept, as far as `tile_cache_bytes` allow.
         """
-        clicks = self.history.clicks if clicks is None else tuple(clicks)
         with self._lock:
-            channels = self.network_input(clicks)
-            update = None if on_update is None else lambda logit: on_update(self._to_prediction(logit, clicks))
-            with stage("prediction"):
-                logit = self.ensemble.predict_logits(
-                    channels,
-                    self.settings,
-                    region=self.region(clicks),
-                    deadline=deadline,
-                    cache=self._cache,
-                    on_update=update,
-                )
-            del channels
-            with stage("resampling to the image"):
-                return self._to_prediction(logit, clicks)
+            start, revision, goes_by_history = self._start, self.history.revision, clicks is None
+            clicks = self.history.clicks if clicks is None else tuple(clicks)
+
+            def is_outdated() -> bool:
+                is_changed = goes_by_history and (self.history.revision != revision or self._start is not start)
+                return is_changed or (is_superseded is not None and is_superseded())
+
+            compute = partial(self._compute, deadline=deadline, on_progress=on_progress, is_superseded=is_outdated)
+            known = start
+            if start is not None and start.logit_zyx is None:
+                known = replace(start, logit_zyx=compute(start.clicks))
+                if deadline is None:
+                    start.logit_zyx = known.logit_zyx
+            shown = clicks if self.ensemble.takes_clicks else ()
+
+            about = (self.case.geometry.spacing_zyx, shown, self.settings.post_processing, known)
+
+            update = None if on_update is None else lambda logit_zyx: on_update(Prediction(logit_zyx, *about))
+            return Prediction(compute(clicks, update), *about)
+
+    def _compute(
+        self,
+        clicks: tuple[Click, ...],
+        on_update: Callable[[np.ndarray], None] | None = None,
+        *,
+        deadline: float | None,
+        on_progress: Callable[[int, int], None] | None,
+        is_superseded: Callable[[], bool],
+    ) -> np.ndarray:
+        """What the networks say with clicks, on the case's grid; see `predict`."""
+        with stage("prediction"):
+            logit = self.ensemble.predict_logits(
+                self.open_case.inputs(clicks),
+                self.settings,
+                tiles=self.open_case.tiles(clicks),
+                deadline=deadline,
+                cache=self._cache,
+                on_update=None if on_update is None else lambda logit: on_update(self.open_case.to_image(logit)),
+                on_progress=on_progress,
+                is_superseded=is_superseded,
+            )
+        if is_superseded():
+            raise Superseded
+        with stage("resampling to the image"):
+            return self.open_case.to_image(logit)
+
+    def save(self, folder: str | os.PathLike[str], *, with_images: bool = True, with_tile_sums: bool = True) -> None:
+        """Writes all that `restore` needs into a folder: the session is saved whole, or stays as it was saved before.
+
+        What is there from an earlier save of the case is not written again. Saving waits for no prediction; what a
+        prediction under way has got is not in it.
+
+        Args:
+            folder: a new or empty one, or that of an earlier save, which this one replaces.
+            with_images: whether to hold CT and PET as well (compressed .mha); else `restore` has to be given the case,
+                which it compares by digests.
+            with_tile_sums: whether to hold what tiles gave, so that nothing is computed again; else it is a small
+                folder.
+
+        Raises:
+            CaseError: the folder holds something else, or cannot be written.
+        """
+        with self._save_lock:
+            states, place = self.history.snapshot()
+            saved = SavedSession(
+                case=self.case,
+                settings=self.settings,
+                states=states,
+                place=place,
+                start=self._start,
+                maker=self.ensemble.identity,
+                tile_sums=self._cache.items() if self._cache is not None and with_tile_sums else [],
+            )
+            write_session(saved, Path(folder), with_images=with_images)
+
+    @classmethod
+    def restore(
+        cls,
+        folder: str | os.PathLike[str],
+        ensemble: Ensemble,
+        case: Case | None = None,
+        *,
+        tile_cache_bytes: int = TILE_CACHE_BYTES,
+    ) -> "Session":
+        """A session as it was saved.
+
+        What tiles gave is taken over where the same networks computed it in the same way with the same libraries, else
+        computed anew when it is needed, as is whatever of it is missing or damaged.
+
+        Args:
+            folder: as `save` left it.
+            ensemble: the networks.
+            case: whose images to take; None for those in the folder.
+            tile_cache_bytes: see `Session`.
+
+        Raises:
+            CaseError: the folder is damaged or none of a session, holds no images and none are given, or others.
+        """
+        saved = read_session(Path(folder), ensemble.identity, ensemble.model.patch, case)
+        session = cls(ensemble, saved.case, saved.settings, tile_cache_bytes=tile_cache_bytes)
+        session.history = ClickHistory.from_states(saved.states, saved.place)
+        session._start = saved.start
+        if session._cache is not None:
+            for key, tile_sum in saved.tile_sums:
+                session._cache.put(key, tile_sum)
+        return session
 
     def predict_organs(self) -> np.ndarray:
         """Finds organs, with one more forward pass a tile; clicks have no part in it.
@@ -166,39 +296,4 @@ class Session:
             DeviceError: see `Ensemble.predict_organs`.
         """
         with self._lock:
-            with stage("organs"):
-                logits = self.ensemble.predict_organs(self.network_input([]), region=self.region([]))
-            with stage("resampling organs to the image"):
-                # class by class, as nnU-Net takes the largest after resampling; where the image was cropped, none is
-                organs = np.zeros(self.grid.image_shape, dtype=np.uint8)
-                largest = self.ensemble.model.preprocessing.to_image(logits[0], self.grid)
-                for number, logit in enumerate(logits[1:], start=1):
-                    resampled = self.ensemble.model.preprocessing.to_image(logit, self.grid)
-                    np.putmask(organs, resampled > largest, number)
-                    np.maximum(largest, resampled, out=largest)
-            return organs
-
-    def network_input(self, clicks: Iterable[Click]) -> np.ndarray:
-        """The networks' input: float32 of shape (4 or 2, *network grid), CT, PET, tumor clicks, background clicks."""
-        clicks = tuple(clicks)
-        if not self.ensemble.takes_clicks:
-            if clicks:
-                logger.warning("the model was trained without clicks: %d clicks are ignored", len(clicks))
-            return self._image
-        maps = []
-        for label in ("tumor", "background"):
-            points = to_network_grid((click for click in clicks if click.label == label), self.grid)
-            maps.append(self.ensemble.model.encoding.encode(points, self.grid.shape))
-        return np.concatenate([self._image, np.stack(maps)])
-
-    def region(self, clicks: Iterable[Click]) -> np.ndarray | None:
-        """Where the networks look for these clicks, on their grid; None for everywhere."""
-        if self._body is None:
-            return None
-        points = to_network_grid(clicks, self.grid)
-        return region_to_see(self._body, points, self.ensemble.model.patch)
-
-    def _to_prediction(self, logit: np.ndarray, clicks: tuple[Click, ...]) -> Prediction:
-        logit_zyx = self.ensemble.model.preprocessing.to_image(logit, self.grid)
-        shown = clicks if self.ensemble.takes_clicks else ()
-        return Prediction(logit_zyx, self.case.geometry.spacing_zyx, shown, self.settings.post_processing)
+            return find_organs(self.ensemble, self.open_case)

@@ -17,7 +17,7 @@ from lesionclick.inference.passes import combinations, first_networks
 from lesionclick.inference.run import Run
 from lesionclick.inference.settings import Mirroring, Networks
 from lesionclick.inference.tile_cache import TileCache
-from lesionclick.inference.tile_inputs import TileInputs
+from lesionclick.inference.tile_inputs import CaseImages
 from lesionclick.inference.tiles import Tile, TileGrid, TileStart
 from lesionclick.model.folder import ModelFolder
 from lesionclick.model.weights import Fold
@@ -233,10 +233,12 @@ def test_what_a_deadline_cut_short_is_not_taken_for_complete(
     tmp_path: Path, channels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load(write_model(tmp_path / "model", make_plans(), folds=(0, 1), mirror_axes=()))
-    cache = TileCache(1 << 30)
-    model.predict_logits(channels, PLAIN, deadline=1.5 * TILES, clock=Clock(monkeypatch), cache=cache)
-    assert len(cache) == 0
+    cache, clock = TileCache(1 << 30), Clock(monkeypatch)
+    model.predict_logits(channels, PLAIN, deadline=1.5 * TILES, clock=clock, cache=cache)
+    assert clock.made == [[0, TILES]]
+    clock.made.clear()
     found = model.predict_logits(channels, PLAIN, cache=cache)
+    assert clock.made == [[1, TILES]]  # what is missing
     assert len(cache) == TILES
     np.testing.assert_array_equal(found, model.predict_logits(channels, PLAIN))
     in_time = model.predict_logits(channels, PLAIN, deadline=99 * TILES, clock=Clock(monkeypatch))
@@ -357,7 +359,7 @@ def test_the_result_so_far_is_shown_after_each_network(tmp_path: Path, channels:
         np.testing.assert_array_equal(logits, first.predict_logits(channels, PLAIN))
 
 
-def test_what_is_complete_is_kept_where_the_caller_gives_up(
+def test_what_passes_gave_is_kept_where_the_caller_gives_up(
     tmp_path: Path, channels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class GaveUpError(Exception):
@@ -372,8 +374,11 @@ def test_what_is_complete_is_kept_where_the_caller_gives_up(
     clock, cache = Clock(monkeypatch), TileCache(1 << 30)
     with pytest.raises(GaveUpError):
         model.predict_logits(channels, cache=cache, on_update=give_up)
-    assert len(cache) == 4  # the quiet tiles
-    np.testing.assert_array_equal(model.predict_logits(channels, cache=cache), model.predict_logits(channels))
+    assert [passes for _, passes in clock.made] == [TILES, TILES]
+    clock.made.clear()
+    found = model.predict_logits(channels, cache=cache)
+    assert [passes for _, passes in clock.made] == [4]  # of the third network, over the tiles that are not quiet
+    np.testing.assert_array_equal(found, model.predict_logits(channels))
 
 
 def test_values_that_are_not_finite_name_the_network(tmp_path: Path, channels: np.ndarray) -> None:
@@ -446,7 +451,7 @@ def test_the_input_stays_on_the_host_where_it_does_not_fit(
 
     monkeypatch.setattr(torch.Tensor, "to", full)
     with caplog.at_level(logging.INFO, "lesionclick"):
-        TileInputs(channels, Engine(torch.device("cuda", 0), Backend.torch, Precision.float16))
+        CaseImages(channels, (16, 16, 16), Engine(torch.device("cuda", 0), Backend.torch, Precision.float16))
     assert "the volume stays in host memory" in caplog.text
 
 

@@ -50,7 +50,7 @@ def test_large_patches_in_a_wide_field_give_the_same_in_the_body(
         for view in FieldOfView
     )
     grid = TileGrid(SHAPE, PATCH)
-    assert 8 < len(grid.tiles_covering(in_body.region(case.clicks))) < len(grid.tiles) == 64
+    assert 8 < len(grid.tiles_covering(in_body.open_case.region(case.clicks))) < len(grid.tiles) == 64
     ours, published = (session.predict().probability[body] for session in (in_body, in_full))
     assert published.std() > 0.05  # there is something to be right about
     np.testing.assert_allclose(ours, published, rtol=0, atol=1e-3)

@@ -76,8 +76,8 @@ def test_where_no_network_looks_there_is_no_organ(model_folder: Path, channels: 
     region = np.zeros(SHAPE, dtype=bool)
     region[:, :4] = True
     model = load(model_folder)
-    found = model.predict_organs(channels, region=region)
     grid = TileGrid(SHAPE, model.model.patch)
+    found = model.predict_organs(channels, tiles=grid.tiles_covering(region))
     outside = grid.sum_importance(grid.tiles_covering(region)).numpy() == 0
     assert outside.any()
     assert not outside[region].any()

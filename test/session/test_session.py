@@ -11,11 +11,10 @@ from scipy.special import expit
 
 from lesionclick import Case, Click, Ensemble, InferenceSettings, PostProcessing, Session
 from lesionclick.inference import executor, run
-from lesionclick.inference.schedule import Schedule
 from lesionclick.inference.settings import FieldOfView, Mirroring, Networks
 from lesionclick.inference.tile_cache import TileCache, tile_keys
 from lesionclick.inference.tiles import TileGrid
-from lesionclick.session.session import Prediction
+from lesionclick.session.prediction import Prediction
 from lesionclick.testing import make_plans, write_model
 
 SHAPE = (18, 18, 60)
@@ -48,10 +47,10 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 def make_half_quiet(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts the limit at what the median tile gives: networks of random weights find something everywhere."""
-    channels, region = session.network_input([]), session.region([])
-    grid, cache = TileGrid(session.grid.shape, session.ensemble.model.patch), TileCache(1 << 30)
-    session.ensemble.predict_logits(channels, session.settings, region=region, cache=cache)
-    sums = [cache.get(key) for key in tile_keys(grid.pad(channels)[2:], grid.tiles_covering(region))]
+    channels, tiles = session.open_case.network_input([]), session.open_case.tiles([])
+    grid, cache = TileGrid(session.open_case.grid.shape, session.ensemble.model.patch), TileCache(1 << 30)
+    session.ensemble.predict_logits(channels, session.settings, tiles=tiles, cache=cache)
+    sums = [cache.get(key) for key in tile_keys(grid.pad(channels)[2:], tiles)]
     peaks = [float(each.peak) for each in sums if each is not None]
     assert len(peaks) == len(sums)
     monkeypatch.setattr(run, "QUIET_PROBABILITY", float(expit(np.median(peaks))))
@@ -79,13 +78,14 @@ def change(session: Session, generator: np.random.Generator) -> None:
 def counting_active_tiles(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """A list to which each prediction adds how many of the tiles that it computes are not quiet, and of how many."""
     counts: list[tuple[int, int]] = []
-    set_active_tiles = Schedule.set_active_tiles
+    find_active = run.Run._find_active
 
-    def counting(self: Schedule, count: int) -> None:
-        counts.append((count, self.tiles))
-        set_active_tiles(self, count)
+    def counting(self: run.Run) -> set[int]:
+        active = find_active(self)
+        counts.append((len(active), len(self.sums)))
+        return active
 
-    monkeypatch.setattr(Schedule, "set_active_tiles", counting)
+    monkeypatch.setattr(run.Run, "_find_active", counting)
     return counts
 
 

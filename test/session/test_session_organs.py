@@ -33,9 +33,9 @@ def test_organs_come_on_the_cases_grid_whatever_clicks_there_are(tmp_path: Path,
     assert not organs[:, :, :3].any()
     assert len(np.unique(organs)) > 3
 
-    network = session.ensemble.predict_organs(session.network_input([]))
+    network = session.ensemble.predict_organs(session.open_case.network_input([]))
     preprocessing = session.ensemble.model.preprocessing
-    expected = np.stack([preprocessing.to_image(each, session.grid) for each in network]).argmax(axis=0)
+    expected = np.stack([preprocessing.to_image(each, session.open_case.grid) for each in network]).argmax(axis=0)
     np.testing.assert_array_equal(organs, expected)
 
     session.history.add(Click(5, 6, 7, "tumor"))

@@ -1,0 +1,84 @@
+"""Open case: a case's images as networks see them, made ready once, and what clicks add to them."""
+
+import logging
+from collections.abc import Iterable
+
+import numpy as np
+
+from lesionclick.case.case import Case
+from lesionclick.case.clicks import Click
+from lesionclick.inference.body import boxes_outside, find_body, region_to_see
+from lesionclick.inference.ensemble import Ensemble
+from lesionclick.inference.settings import FieldOfView
+from lesionclick.inference.tile_inputs import TileInputs
+from lesionclick.inference.tiles import Tile, TileStart
+from lesionclick.model.grid import to_network_grid
+
+logger = logging.getLogger(__name__)
+
+
+class OpenCase:
+    """A case on the networks' grid: what depends on the images alone is found once, so that a click is cheap.
+
+    Attributes:
+        grid: the networks', on which the images are seen.
+    """
+
+    def __init__(self, ensemble: Ensemble, case: Case, field_of_view: FieldOfView) -> None:
+        """Preprocesses the images.
+
+        Args:
+            ensemble: the networks.
+            case: its images.
+            field_of_view: where networks look.
+        """
+        self._model = ensemble.model
+        self._takes_clicks = ensemble.takes_clicks
+        image = np.stack([case.ct_zyx, case.pet_zyx])
+        self._image, self.grid = self._model.preprocessing.to_network(image, case.geometry.spacing_zyx)
+        self._images = ensemble.prepare(self._image)
+        self._body: np.ndarray | None = None
+        if field_of_view == FieldOfView.body:
+            self._body = find_body(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx, self.grid)
+        self._tiles = self._images.grid.tiles_covering(self._body)
+
+    def network_input(self, clicks: Iterable[Click]) -> np.ndarray:
+        """The networks' input: float32 of shape (4 or 2, *network grid), CT, PET, tumor clicks, background clicks."""
+        return np.concatenate([self._image, self._click_maps(tuple(clicks))])
+
+    def inputs(self, clicks: Iterable[Click]) -> TileInputs:
+        """What `network_input` gives, ready for tiles to be cut out of it, with no copy of the images."""
+        return TileInputs(self._images, self._click_maps(tuple(clicks)))
+
+    def region(self, clicks: Iterable[Click]) -> np.ndarray | None:
+        """Where the networks look for these clicks, on their grid; None for everywhere."""
+        if self._body is None:
+            return None
+        return region_to_see(self._body, to_network_grid(clicks, self.grid), self._model.patch)
+
+    def tiles(self, clicks: Iterable[Click]) -> tuple[Tile, ...]:
+        """The tiles that cover `region`, in the grid's order."""
+        if self._body is None:
+            return self._tiles
+        boxes = boxes_outside(self._body, to_network_grid(clicks, self.grid), self._model.patch)
+        if not boxes:
+            return self._tiles
+        grid = self._images.grid
+        seen = {TileStart.of(tile) for tile in self._tiles}.union(*(grid.tiles_of_box(box) for box in boxes))
+        return tuple(tile for tile in grid.tiles if TileStart.of(tile) in seen)
+
+    def to_image(self, logit: np.ndarray) -> np.ndarray:
+        """A logit on the networks' grid, resampled to the case's, see `Preprocessing.to_image`."""
+        return self._model.preprocessing.to_image(logit, self.grid)
+
+    def _click_maps(self, clicks: tuple[Click, ...]) -> np.ndarray:
+        """Maps of tumor and background clicks, (2, *network grid), or none of them, (0, *network grid)."""
+        if not self._takes_clicks:
+            if clicks:
+                logger.warning("the model was trained without clicks: %d clicks are ignored", len(clicks))
+            return np.zeros((0, *self.grid.shape), dtype=np.float32)
+        maps = []
+        for label in ("tumor", "background"):
+            points = to_network_grid((click for click in clicks if click.label == label), self.grid)
+            maps.append(self._model.encoding.encode(points, self.grid.shape))
+        return np.stack(maps)
