@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-.ci/install dicom,test
+.ci/install dicom,serve,test
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -e training
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .

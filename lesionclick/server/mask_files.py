@@ -1,6 +1,7 @@
 """Masks on disk: the last final one of each session, for a server that starts again, and those to start from."""
 
 import shutil
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,12 @@ class MaskFiles:
     def remove(self, session_id: str) -> None:
         """Removes all masks of a session."""
         shutil.rmtree(self._folder / session_id, ignore_errors=True)
+
+    def drop_all_but(self, session_ids: Container[str | None]) -> None:
+        """Removes the folders of sessions that are none of these, as a killed server can leave one."""
+        for path in self._folder.glob("*/"):
+            if path.name not in session_ids:
+                self.remove(path.name)
 
     def _path(self, session_id: str, revision: int) -> Path:
         return self._folder / session_id / f"mask-{revision}.mha"

@@ -68,12 +68,15 @@ def sessions_router(sessions: Sessions) -> APIRouter:
         return SessionOut.of(handle)
 
     def find(session: str) -> SessionHandle:
-        """Before the stream begins, so that an unknown session is an error and no stream."""
-        return sessions.get(session)
+        """The session, opened again where it was closed; before the stream begins, since an unknown one has none."""
+        return sessions.open(sessions.get(session).case_id)
 
     @router.get("/{session}/events", response_class=EventSourceResponse)
     async def events(handle: Annotated[SessionHandle, Depends(find)]) -> AsyncIterator[ServerSentEvent]:
-        """The state as events named "state": one at once, then one whenever it changes."""
+        """The state as events named "state": one at once, then one whenever it changes.
+
+        Opens the session again where it was closed, so that a page goes on when its server was started anew.
+        """
         async for event in _events(handle):
             yield event
 

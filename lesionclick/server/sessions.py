@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from lesionclick.case.case import Case
-from lesionclick.errors import CaseError
+from lesionclick.errors import CaseError, Superseded
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.server.cases import CaseLibrary
 from lesionclick.server.handle import SessionHandle
@@ -66,6 +66,7 @@ class Sessions:
 
     def start(self) -> None:
         """Starts to compute, at first what was open when the server before this one ended."""
+        self._masks.drop_all_but({record.session_id for record in self._store.cases()})
         offered = {record.session_id for record in self._cases.records()}
         for place, session_id in enumerate(self._store.open_sessions()):
             if session_id in offered and place < self._settings.max_sessions:
@@ -192,10 +193,15 @@ class Sessions:
         )
         self._memory.put(handle.id, session)
         self._store.set_open(handle.id, True)
+        if handle.is_removed:  # meanwhile
+            self._memory.drop(handle.id)
+            raise Superseded
         return session
 
     def _close(self, session_id: str, session: Session) -> None:
         """Closes a session that has to make room; what its tiles gave goes to the disk, if there is room for it."""
+        if session_id not in self._handles:  # removed meanwhile
+            return
         logger.info("session %s is closed to make room", session_id)
         self._store.set_open(session_id, False)
         try:

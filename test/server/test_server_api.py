@@ -15,6 +15,7 @@ from lesionclick import Case, Click, Ensemble, Session
 from lesionclick.case.clicks import read_clicks
 from lesionclick.report.measurements import measure_lesions
 from lesionclick.server.settings import SESSION_SETTINGS
+from lesionclick.server.store import Store
 
 CLICK = {"x": 5, "y": 6, "z": 7, "label": "tumor"}
 
@@ -189,6 +190,22 @@ def test_events_tell_the_state_at_once_and_whenever_it_changes(tmp_path: Path, e
         assert {state["revision"] for state in states} == {0, 1}
         assert any(state["mask"] == {**state["mask"], "final": True, "revision": 1} for state in states)
         assert api.get("/api/sessions/none/events").status_code == 404
+
+
+def test_a_page_that_connects_again_opens_its_session(tmp_path: Path, ensemble: Ensemble, study: Path) -> None:
+    data = tmp_path / "data"
+    with client(data, ensemble, study) as api:
+        session = open_first(api)
+        finished(api, session)
+    store = Store(data / "lesionclick.sqlite")
+    store.set_open(session.rpartition("/")[2], False)
+    store.close()
+    with client(data, ensemble, study) as api:
+        assert api.get(session).json()["progress"]["stage"] == "waiting"
+        thread = threading.Timer(0.5, lambda: (finished(api, session), api.delete(session)))
+        thread.start()
+        assert '"stage":"done"' in api.get(f"{session}/events").text.replace(" ", "")
+        thread.join()
 
 
 @pytest.mark.parametrize(

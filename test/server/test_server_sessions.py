@@ -1,3 +1,4 @@
+import gc
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -139,6 +140,25 @@ def test_the_least_recently_used_session_is_closed_and_comes_back(
         assert same(corrected.mask_zyx, fresh_mask(ensemble, studies[0], TUMOR))
         assert [handle.id in sessions._memory for handle in handles] == [True, False, True]
         assert set(sessions._store.open_sessions()) == {handles[0].id, handles[2].id}
+
+
+def test_ten_sessions_take_the_memory_of_two(tmp_path: Path, ensemble: Ensemble) -> None:
+    def in_memory(kind: type) -> int:
+        gc.collect()
+        return sum(type(each) is kind for each in gc.get_objects())
+
+    studies = [write_study(tmp_path / f"study-{number}", number) for number in range(10)]
+    before = {kind: in_memory(kind) for kind in (Session, Case)}
+    with running(tmp_path / "data", ensemble, *studies, max_sessions=2) as (sessions, cases):
+        handles = [sessions.open(record.id) for record in cases.records()]
+        for handle in handles:
+            handle.add_click(TUMOR)
+        for handle in handles:
+            assert handle.wait_for_mask(120) is not None
+            assert in_memory(Session) <= before[Session] + 2
+            assert in_memory(Case) <= before[Case] + 3  # and the one that was read last
+        masks = [handle.mask.packed.nbytes for handle in handles if handle.mask is not None]
+        assert masks == [np.prod(SHAPE) / 8] * 10
 
 
 def test_what_fails_is_said_and_does_not_stop_the_others(
