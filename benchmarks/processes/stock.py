@@ -13,7 +13,6 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ def run(case: Path, model: Path, mask: Path, device: str, mirroring: bool, start
     files = [str(only_file(case / folder)) for folder in (CT_FOLDER, PET_FOLDER)]
     image, properties = SimpleITKIO().read_images(files)
     if len(predictor.dataset_json["channel_names"]) == 4:
-        image = np.concatenate([image, _click_maps(case, model, image.shape[1:])])
+        image = np.concatenate([image, _click_maps(case, model, image[1])])
     predict = predictor.predict_logits_from_preprocessed_data
 
     def timed(data: torch.Tensor) -> Any:
@@ -74,17 +73,17 @@ def run(case: Path, model: Path, mask: Path, device: str, mirroring: bool, start
     }
 
 
-def _click_maps(case: Path, model: Path, shape: Sequence[int]) -> np.ndarray:
+def _click_maps(case: Path, model: Path, suv_zyx: np.ndarray) -> np.ndarray:
     """The maps of tumor and background clicks on the image's grid, (2, z, y, x)."""
     prompt = model / PROMPT_FILE
     encoding: Encoding = EDTEncoding()
     if prompt.exists():
         encoding = encoding_from_json(json.loads(prompt.read_text()), prompt)
-    clicks = read_clicks(case / CLICKS_FILE, shape)
+    clicks = read_clicks(case / CLICKS_FILE, suv_zyx.shape)
     maps = []
     for label in ("tumor", "background"):
         points = [(click.z, click.y, click.x) for click in clicks if click.label == label]
-        maps.append(encoding.encode(np.array(points, dtype=np.int64).reshape(-1, 3), shape))
+        maps.append(encoding.encode(np.array(points, dtype=np.int64).reshape(-1, 3), suv_zyx.shape, suv_zyx))
     return np.stack(maps)
 
 

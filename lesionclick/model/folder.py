@@ -96,6 +96,8 @@ class ModelFolder:
             architecture = configuration["architecture"]
             patch = _patch_of(configuration)
             preprocessing = Preprocessing.from_plans(plans, configuration)
+            if encoding.needs_suv:
+                preprocessing.require_suv()
             network = build_network(architecture, channels)
         except (LookupError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError) as error:
             raise ModelError(f"{plans_path}: {describe_error(error)}") from error

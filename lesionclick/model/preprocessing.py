@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 from nnunetv2.preprocessing.normalization import default_normalization_schemes
-from nnunetv2.preprocessing.normalization.default_normalization_schemes import ImageNormalization
+from nnunetv2.preprocessing.normalization.default_normalization_schemes import CTNormalization, ImageNormalization
 from scipy import ndimage
 
 from lesionclick.model.grid import NetworkGrid
 from lesionclick.model.plans import intensities_of
 from lesionclick.model.resampling import NNUNET_FUNCTION, resample
+
+PET_CHANNEL = 1  # behind the CT
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,25 @@ class Preprocessing:
             normalized = normalization.run(cropped[channel].astype(np.float32, copy=True), outside)
             result[channel] = resample(normalized, grid.shape, image_spacing, self.spacing, self.image_resampling)
         return result, grid
+
+    def require_suv(self) -> None:
+        """Checks that `to_suv` can say what a normalized PET was.
+
+        Raises:
+            ValueError: the PET is normalized by what is different in each image.
+        """
+        normalization = self.normalizations[PET_CHANNEL]
+        if not isinstance(normalization, CTNormalization):
+            raise ValueError(
+                f"normalization scheme {type(normalization).__name__} of the PET, expected CTNormalization,"
+                " since clicks show uptake"
+            )
+
+    def to_suv(self, pet: np.ndarray) -> np.ndarray:
+        """SUV of the PET as `to_network` normalized it, clipped as it was there; float32. See `require_suv`."""
+        numbers = self.normalizations[PET_CHANNEL].intensityproperties
+        suv: np.ndarray = pet * np.float32(numbers["std"]) + np.float32(numbers["mean"])
+        return suv
 
     def to_image(self, logit: np.ndarray, grid: NetworkGrid) -> np.ndarray:
         """The way back: resamples a network's output to the cropped box and puts the box back into the image.

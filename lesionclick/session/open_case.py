@@ -13,6 +13,7 @@ from lesionclick.inference.settings import FieldOfView
 from lesionclick.inference.tile_inputs import TileInputs
 from lesionclick.inference.tiles import Tile, TileStart
 from lesionclick.model.grid import to_network_grid
+from lesionclick.model.preprocessing import PET_CHANNEL
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ class OpenCase:
         self._takes_clicks = ensemble.takes_clicks
         image = np.stack([case.ct_zyx, case.pet_zyx])
         self._image, self.grid = self._model.preprocessing.to_network(image, case.geometry.spacing_zyx)
+        self._suv: np.ndarray | None = None
+        if self._model.encoding.needs_suv:
+            self._suv = self._model.preprocessing.to_suv(self._image[PET_CHANNEL])
         self._images = ensemble.prepare(self._image)
         self._body: np.ndarray | None = None
         if field_of_view == FieldOfView.body:
@@ -80,5 +84,5 @@ class OpenCase:
         maps = []
         for label in ("tumor", "background"):
             points = to_network_grid((click for click in clicks if click.label == label), self.grid)
-            maps.append(self._model.encoding.encode(points, self.grid.shape))
+            maps.append(self._model.encoding.encode(points, self.grid.shape, self._suv))
         return np.stack(maps)

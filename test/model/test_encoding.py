@@ -8,7 +8,7 @@ from conftest import GOLDEN
 from scipy import ndimage
 
 from lesionclick.errors import ModelError
-from lesionclick.model.encoding import EDTEncoding, Encoding, GaussianEncoding, encoding_from_json
+from lesionclick.model.encoding import EDTEncoding, Encoding, GaussianEncoding, UptakeEncoding, encoding_from_json
 
 ENCODINGS: dict[str, Encoding] = {
     **{f"edt{radius}": EDTEncoding(radius) for radius in (2, 3, 4)},
@@ -52,7 +52,66 @@ def test_gaussian_equals_filtering_the_whole_volume(sigma: float) -> None:
     np.testing.assert_allclose(encoded, ndimage.gaussian_filter(ones, sigma), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
+SHAPE = (21, 18, 24)
+
+SUV = np.random.default_rng(5).gamma(1.0, 3.0, SHAPE).astype(np.float32)
+
+
+def uptake_by_definition(points: np.ndarray, radius: int) -> np.ndarray:
+    """The map of `UptakeEncoding`, voxel by voxel on whole volumes."""
+    log_uptake = np.log2(ndimage.gaussian_filter(SUV, 1.0) + 0.3)
+    near = np.stack(
+        [np.clip(1 - np.linalg.norm(np.indices(SHAPE).T - point, axis=-1).T / radius, 0, None) for point in points]
+    )
+    levels = log_uptake[tuple(points.T)]
+    mean = np.tensordot(levels, near**2, 1) / np.maximum((near**2).sum(axis=0), 1e-12)
+    relative = np.clip(log_uptake - mean, -2, 2) / 2
+    return EDTEncoding(2).encode(points, SHAPE) + near.max(axis=0) * relative
+
+
+@pytest.mark.parametrize("radius", [3, 6, 12])
+def test_uptake_shows_how_voxels_compare_with_the_clicks_around(radius: int) -> None:
+    points = np.array([[3, 4, 5], [10, 9, 12], [12, 9, 12], [20, 17, 0]])
+    encoded = UptakeEncoding(radius).encode(points, SHAPE, SUV)
+    np.testing.assert_allclose(encoded, uptake_by_definition(points, radius), rtol=0, atol=1e-5)
+
+
+def test_uptake_higher_than_at_a_click_is_positive_and_lower_negative() -> None:
+    suv = np.full(SHAPE, 2.0, dtype=np.float32)
+    suv[:, :, :9], suv[:, :, 15:] = 8.0, 0.5
+    encoded = UptakeEncoding(10).encode(np.array([[10, 9, 12]]), SHAPE, suv)
+    assert encoded[10, 9, 12] == pytest.approx(1, abs=0.05)
+    assert encoded[10, 9, 6] > 0.3
+    assert encoded[10, 9, 18] < -0.3
+    assert encoded[10, 9, 23] == 0  # farther than the radius
+
+
+def test_uptake_depends_on_no_order_and_on_no_click_outside() -> None:
+    encoding = UptakeEncoding(6)
+    points = np.array([[3, 4, 5], [10, 9, 12], [11, 10, 12]])
+    whole = encoding.encode(points, SHAPE, SUV)
+    np.testing.assert_array_equal(encoding.encode(points[[2, 0, 1, 0]], SHAPE, SUV), whole)
+    assert not encoding.encode(np.zeros((0, 3), dtype=np.int64), SHAPE, SUV).any()
+    outside = np.array([[-1, 4, 5], [40, 4, 5]])
+    np.testing.assert_array_equal(
+        encoding.encode(outside, SHAPE, SUV), EDTEncoding(2).encode(outside, SHAPE)
+    )  # as much as its ball reaches in
+
+
+def test_uptake_far_from_a_click_does_not_count() -> None:
+    """What a session computes again after a click is what the click's map reaches."""
+    encoding, changed = UptakeEncoding(5), SUV.copy()
+    changed[15:] = 50
+    points = np.array([[4, 9, 12]])
+    np.testing.assert_array_equal(encoding.encode(points, SHAPE, changed), encoding.encode(points, SHAPE, SUV))
+
+
+def test_uptake_is_not_encoded_without_a_pet() -> None:
+    with pytest.raises(ValueError, match="needs the PET"):
+        UptakeEncoding(5).encode(np.array([[4, 4, 4]]), SHAPE)
+
+
+@pytest.mark.parametrize("encoding", [*ENCODINGS.values(), UptakeEncoding(12)], ids=[*ENCODINGS, "uptake"])
 def test_encoding_survives_its_json(encoding: Encoding) -> None:
     assert encoding_from_json(json.loads(json.dumps(encoding.to_json())), Path("prompt.json")) == encoding
 

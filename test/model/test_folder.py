@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from helpers_model import edit_checkpoint, edit_json, output_of_noise
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from lesionclick.errors import ModelError
 from lesionclick.model.checksums import write_checksums
-from lesionclick.model.encoding import EDTEncoding
+from lesionclick.model.encoding import EDTEncoding, UptakeEncoding
 from lesionclick.model.folder import ModelFolder
 from lesionclick.model.pack import pack
 from lesionclick.testing import make_plans, write_model
@@ -221,6 +222,24 @@ def test_clicks_cannot_be_normalized(tmp_path: Path) -> None:
     plans["configurations"]["3d_fullres"]["normalization_schemes"] += ["ZScoreNormalization"] * 2
     with pytest.raises(ModelError, match="none or two of NoNormalization for clicks"):
         ModelFolder.read(write_model(tmp_path / "model", plans))
+
+
+def test_clicks_that_show_uptake_need_a_pet_whose_suv_is_known(tmp_path: Path) -> None:
+    plans = make_plans()
+    folder = write_model(tmp_path / "model", plans)
+    (folder / "prompt.json").write_text('{"encoding": "uptake", "radius": 12}')
+    model = ModelFolder.read(folder)
+    assert model.encoding == UptakeEncoding(12)
+    image = np.random.default_rng(0).uniform(1.1, 50, (2, 16, 16, 16)).astype(np.float32)
+    network, _ = model.preprocessing.to_network(image, model.preprocessing.spacing_zyx)
+    np.testing.assert_allclose(model.preprocessing.to_suv(network[1]), image[1], rtol=1e-5)
+
+    plans["configurations"]["3d_fullres"]["normalization_schemes"][1] = "ZScoreNormalization"
+    other = write_model(tmp_path / "other", plans)
+    assert ModelFolder.read(other).encoding == EDTEncoding(2)
+    (other / "prompt.json").write_text('{"encoding": "uptake", "radius": 12}')
+    with pytest.raises(ModelError, match="normalization scheme ZScoreNormalization of the PET, expected CTNormal"):
+        ModelFolder.read(other)
 
 
 def test_every_command_refuses_a_broken_model_and_writes_nothing(

@@ -10,6 +10,7 @@ from lesionclick.model.encoding import EDTEncoding, Encoding
 from lesionclick.simulation.official_clicks import challenge_background_clicks, challenge_tumor_clicks
 from lesionclick_training.augmentation.choices import ClickCounts
 from lesionclick_training.augmentation.custom_clicks import custom_background_clicks, custom_tumor_clicks
+from lesionclick_training.augmentation.intensities import PET_CHANNEL, Intensities
 from lesionclick_training.augmentation.scribbles import background_scribbles, tumor_scribbles
 
 OFFSET = 3  # voxels an axis by which a click in training is moved at most (arXiv 2508.21680)
@@ -48,6 +49,7 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
         counts: ClickCounts = ClickCounts.published,
         dropout: float = 0.0,
         scribbles: float = 0.0,
+        pet: Intensities | None = None,
     ) -> None:
         """How clicks look and where they fall; the defaults are those of arXiv 2508.21680.
 
@@ -59,6 +61,7 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
             counts: how often there are how many of a label.
             dropout: share of the patches that show no click of either label, whether they have lesions or not.
             scribbles: share of the patches, of those that show any, in which as many lines take the place of clicks.
+            pet: how the PET is normalized; an encoding that shows uptake needs it.
         """
         super().__init__()
         self.encoding = encoding
@@ -68,6 +71,7 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
         self.counts = counts
         self.dropout = dropout
         self.scribbles = scribbles
+        self.pet = pet
 
     def get_parameters(self, **data_dict: Any) -> dict[str, np.ndarray]:
         """Draws clicks: `tumor` and `background`, int64 arrays of shape (clicks, 3), z, y, x in the patch."""
@@ -96,7 +100,8 @@ class DrawClicks(ImageOnlyTransform):  # type: ignore[misc]  # a library without
         }
 
     def _apply_to_image(self, img: torch.Tensor, **params: np.ndarray) -> torch.Tensor:
-        maps = [self.encoding.encode(params[label], img.shape[1:]) for label in ("tumor", "background")]
+        suv = None if self.pet is None else self.pet.to_physical(img[PET_CHANNEL].numpy())
+        maps = [self.encoding.encode(params[label], img.shape[1:], suv) for label in ("tumor", "background")]
         return torch.cat([img, *(torch.from_numpy(encoded)[None] for encoded in maps)])
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from lesionclick.case.clicks import Click
 from lesionclick.model.encoding import Encoding
 from lesionclick.simulation.corrections import correct
+from lesionclick_training.augmentation.intensities import PET_CHANNEL, Intensities
 from lesionclick_training.data.nnunet_layout import UNKNOWN
 
 MAX_ROUNDS = 3
@@ -25,6 +26,7 @@ def with_corrective_clicks(
     encoding: Encoding,
     share: float,
     generator: np.random.Generator,
+    pet: Intensities | None = None,
 ) -> torch.Tensor:
     """A batch of which some samples have clicks in the errors of a network in place of their own.
 
@@ -39,6 +41,7 @@ def with_corrective_clicks(
         encoding: how clicks look.
         share: of the samples, each drawn for itself.
         generator: what every random choice comes from.
+        pet: how the PET is normalized; an encoding that shows uptake needs it.
     """
     chosen = np.flatnonzero(generator.random(len(data)) < share)
     if not chosen.size:
@@ -59,7 +62,8 @@ def with_corrective_clicks(
             clicks[sample] = tuple(dict.fromkeys((*clicks[sample], *correction)))
             if not correction:
                 rounds[sample] = 0
-            data[sample, IMAGE_CHANNELS:] = _encode(clicks[sample], mask.shape, encoding).to(data.device)
+            suv = None if pet is None else pet.to_physical(data[sample, PET_CHANNEL].cpu().numpy())
+            data[sample, IMAGE_CHANNELS:] = _encode(clicks[sample], mask.shape, encoding, suv).to(data.device)
     return data
 
 
@@ -76,10 +80,12 @@ def _predict(network: nn.Module, data: torch.Tensor) -> np.ndarray:
     return mask
 
 
-def _encode(clicks: tuple[Click, ...], shape: tuple[int, ...], encoding: Encoding) -> torch.Tensor:
+def _encode(
+    clicks: tuple[Click, ...], shape: tuple[int, ...], encoding: Encoding, suv_zyx: np.ndarray | None
+) -> torch.Tensor:
     """The two channels of clicks, (2, z, y, x)."""
     maps = []
     for label in ("tumor", "background"):
         points = [(click.z, click.y, click.x) for click in clicks if click.label == label]
-        maps.append(encoding.encode(np.array(points, dtype=np.int64).reshape(-1, 3), shape))
+        maps.append(encoding.encode(np.array(points, dtype=np.int64).reshape(-1, 3), shape, suv_zyx))
     return torch.from_numpy(np.stack(maps))

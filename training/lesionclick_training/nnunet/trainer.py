@@ -27,6 +27,7 @@ from lesionclick.model.encoding import Encoding
 from lesionclick.model.files import PROMPT_FILE
 from lesionclick_training.augmentation.choices import Augmentation
 from lesionclick_training.augmentation.draw_clicks import DrawClicks
+from lesionclick_training.augmentation.intensities import PET_CHANNEL, Intensities
 from lesionclick_training.augmentation.misalignment import PETCTMisalignment
 from lesionclick_training.augmentation.strong import strong_transforms
 from lesionclick_training.augmentation.unknown_outside import UnknownOutside
@@ -74,6 +75,7 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
         self.num_epochs = self.settings.epochs
         self.num_iterations_per_epoch = self.settings.iterations
         self.num_val_iterations_per_epoch = self.settings.val_iterations
+        self.save_every = min(self.save_every, max(1, self.num_epochs // 10))  # a short training is killed, too
         self.initial_lr = self.settings.initial_lr
         self.oversample_foreground_percent = self.settings.oversample_foreground
         if self.settings.seed is not None:
@@ -192,10 +194,14 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
                 counts=self.settings.click_counts,
                 dropout=self.settings.click_dropout,
                 scribbles=self.settings.scribbles,
+                pet=self._pet_intensities() if self.encoding.needs_suv else None,
             )
             pipeline.transforms.insert(end, clicks)
         pipeline.transforms.insert(end, UnknownOutside())
         return pipeline
+
+    def _pet_intensities(self) -> Intensities:
+        return Intensities.from_plans(self.plans_manager.foreground_intensity_properties_per_channel[str(PET_CHANNEL)])
 
     def on_train_start(self) -> None:
         """Adds to plans.json and dataset.json, which make a model folder, how clicks are shown: prompt.json."""
@@ -218,10 +224,9 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
             data = batch["data"].to(self.device, non_blocking=True)
             lesion = lesion_target(batch["target"][0])[:, 0]
             generator = np.random.default_rng(np.random.randint(2**32, size=4, dtype=np.uint32))
-            batch = {
-                **batch,
-                "data": with_corrective_clicks(self.network, data, lesion, self.encoding, share, generator),
-            }
+            pet = self._pet_intensities() if self.encoding.needs_suv else None
+            data = with_corrective_clicks(self.network, data, lesion, self.encoding, share, generator, pet)
+            batch = {**batch, "data": data}
         if self.teacher is not None:
             data, *targets = (each.to(self.device, non_blocking=True) for each in (batch["data"], *batch["target"]))
             batch = {**batch, "data": data, "target": self.teacher.append_to(targets, data)}

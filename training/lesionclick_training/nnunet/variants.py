@@ -10,7 +10,7 @@ TRAINER_PREFIX = "LesionClickTrainer_"
 
 
 class Variant(StrEnum):
-    """The variants of the paper's table (arXiv 2508.21680)."""
+    """The variants of the paper's table (arXiv 2508.21680), and Uptake12, an idea beyond it."""
 
     NoClicks = "NoClicks"
     Gaussian3 = "Gaussian3"
@@ -24,6 +24,7 @@ class Variant(StrEnum):
     EDT3 = "EDT3"
     EDT2 = "EDT2"
     EDT2_Custom = "EDT2_Custom"
+    Uptake12 = "Uptake12"
 
     @property
     def trainer_name(self) -> str:

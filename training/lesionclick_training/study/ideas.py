@@ -53,6 +53,7 @@ IDEAS = (
     Idea("contour-variation", "contours of another reader in 60 % of the patches", {"contour_variation": 0.6}),
     Idea("scribbles", "lines in place of clicks in 20 % of the patches", {"scribbles": 0.2}),
     Idea("edt-3", "balls of radius 3", network={"variant": Variant.EDT3}),
+    Idea("uptake-12", "clicks show uptake up to 12 voxels around", network={"variant": Variant.Uptake12}),
     Idea("custom-points", "a fifth of the clicks by the custom scheme", network={"variant": Variant.EDT2_Custom}),
     Idea("fine", "a grid of 4 mm", network={"size": NetworkSize.fine}),
     Idea("low-uptake", "PET normalized by fixed numbers that keep contrast at low uptake", low_uptake=True),

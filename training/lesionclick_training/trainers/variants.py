@@ -4,7 +4,7 @@
 """
 # ruff: noqa: N801, D101  (named as nnU-Net names trainers; each name says all there is to say)
 
-from lesionclick.model.encoding import EDTEncoding, GaussianEncoding
+from lesionclick.model.encoding import EDTEncoding, GaussianEncoding, UptakeEncoding
 from lesionclick_training.augmentation.draw_clicks import CUSTOM_PROBABILITY
 from lesionclick_training.nnunet.trainer import LesionClickTrainer
 
@@ -51,6 +51,10 @@ class LesionClickTrainer_EDT3(LesionClickTrainer):
 
 class LesionClickTrainer_EDT2(LesionClickTrainer):
     encoding = EDTEncoding(2)
+
+
+class LesionClickTrainer_Uptake12(LesionClickTrainer):
+    encoding = UptakeEncoding(12)
 
 
 class LesionClickTrainer_EDT2_Custom(LesionClickTrainer_EDT2):

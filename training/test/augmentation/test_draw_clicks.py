@@ -9,10 +9,11 @@ from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTransform
 from helpers_patch import PATCH_SHAPE, make_patch
 from scipy import stats
 
-from lesionclick.model.encoding import EDTEncoding, Encoding, GaussianEncoding
+from lesionclick.model.encoding import EDTEncoding, Encoding, GaussianEncoding, UptakeEncoding
 from lesionclick_training.augmentation import draw_clicks
 from lesionclick_training.augmentation.choices import ClickCounts
 from lesionclick_training.augmentation.draw_clicks import DrawClicks, draw_count
+from lesionclick_training.augmentation.intensities import Intensities
 from lesionclick_training.data.nnunet_layout import UNKNOWN
 
 SIGNIFICANCE = 0.001  # the seeds are fixed, so a test that passes once passes always
@@ -32,6 +33,21 @@ def test_clicks_become_two_more_channels(encoding: Encoding) -> None:
     assert len(parameters["background"]) > 0
     np.testing.assert_array_equal(done["image"][2], encoding.encode(parameters["tumor"], PATCH_SHAPE))
     np.testing.assert_array_equal(done["image"][3], encoding.encode(parameters["background"], PATCH_SHAPE))
+
+
+def test_clicks_that_show_uptake_show_it_in_suv() -> None:
+    image, segmentation = make_patch()
+    pet = Intensities(mean=4.0, std=3.0, lower=0.0, upper=30.0)
+    encoding = UptakeEncoding(6)
+    transform = DrawClicks(encoding, pet=pet)
+    np.random.seed(1)
+    parameters = transform.get_parameters(image=image, segmentation=segmentation)
+    done = transform.apply({"image": image, "segmentation": segmentation}, **parameters)["image"].numpy()
+    suv = 3 * image[1].numpy() + 4
+    for channel, label in ((2, "tumor"), (3, "background")):
+        assert len(parameters[label]) > 0
+        expected = encoding.encode(parameters[label], PATCH_SHAPE, suv)
+        np.testing.assert_allclose(done[channel], expected, rtol=0, atol=1e-6)
 
 
 def test_same_seed_same_channels() -> None:

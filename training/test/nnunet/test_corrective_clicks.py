@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from lesionclick.model.encoding import EDTEncoding
+from lesionclick.model.encoding import EDTEncoding, UptakeEncoding
+from lesionclick_training.augmentation.intensities import Intensities
 from lesionclick_training.data.nnunet_layout import UNKNOWN
 from lesionclick_training.nnunet.corrective_clicks import with_corrective_clicks
 
@@ -51,6 +52,15 @@ def test_clicks_fall_where_the_network_errs() -> None:
     assert not network.given[0][:, 2:].any()
     assert network.given[1][:, 3].any()
     assert 60 > len(network.given[1]) > len(network.given[-1]) > 8  # rounds of 1, 2 and 3 alike
+
+
+def test_corrective_clicks_show_uptake_in_suv() -> None:
+    encoding, pet = UptakeEncoding(4), Intensities(mean=3.0, std=2.0, lower=0.0, upper=9.0)
+    data, lesion = make_batch(1)
+    data[:, 1] = -1
+    done = with_corrective_clicks(Threshold(), data, lesion, encoding, 1.0, np.random.default_rng(0), pet)
+    suv = 2 * data[0, 1].numpy() + 3
+    np.testing.assert_allclose(done[0, 2], encoding.encode(np.array([[11, 11, 11]]), SHAPE, suv), atol=1e-6)
 
 
 def test_a_missed_lesion_gets_a_tumor_click_and_a_right_guess_none() -> None:

@@ -25,7 +25,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from lesionclick import Case, Click, Ensemble, Session
 from lesionclick.case.geometry import Geometry
 from lesionclick.errors import CaseError, DeviceError
-from lesionclick.model.encoding import EDTEncoding, GaussianEncoding
+from lesionclick.model.encoding import EDTEncoding, GaussianEncoding, UptakeEncoding
 from lesionclick.model.folder import ModelFolder
 from lesionclick_training.nnunet.job import Device
 from lesionclick_training.nnunet.network_sizes import CONFIGURATION, NetworkSize
@@ -47,6 +47,7 @@ ENCODINGS = {
     "EDT3": (EDTEncoding(3), 0.0),
     "EDT2": (EDTEncoding(2), 0.0),
     "EDT2_Custom": (EDTEncoding(2), 0.2),
+    "Uptake12": (UptakeEncoding(12), 0.0),
 }
 
 NO_CHANGE = TrainingSettings(1, 1, 1, initial_lr=1e-30)

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import numpy as np
+from helpers_session import SHAPE, load, make_case, make_ensemble
+
+from lesionclick import Case, Click, Session
+from lesionclick.inference.tiles import TileGrid
+from lesionclick.model.grid import to_network_grid
+from lesionclick.testing import make_plans, write_model
+
+
+def test_tiles_are_those_that_cover_the_region_whatever_clicks_there_are(tmp_path: Path) -> None:
+    """Padded along the first axes, or not; clicks fall into the body, beside it and into air."""
+    case = make_case(tmp_path / "case")
+    large = write_model(tmp_path / "large", make_plans(spacing=(5, 5, 5), patch=(32, 32, 16)))
+    for ensemble in (make_ensemble(tmp_path / "model"), load(large)):
+        opened = Session(ensemble, case).open_case
+        grid = TileGrid(SHAPE, ensemble.model.patch)
+        counts = set()
+        for x in range(0, SHAPE[2], 5):
+            clicks = [Click(x, 5, 3, "tumor"), Click(x // 2, 17, 0, "background")]
+            tiles = opened.tiles(clicks)
+            assert tiles == grid.tiles_covering(opened.region(clicks))
+            counts.add(len(tiles))
+        assert len(counts) > 1
+
+
+def test_inputs_are_the_networks_input_cut_into_tiles(tmp_path: Path) -> None:
+    case: Case = make_case(tmp_path / "case")
+    ensemble = make_ensemble(tmp_path / "model")
+    opened = Session(ensemble, case).open_case
+    clicks = [Click(5, 5, 3, "tumor"), Click(20, 9, 9, "background")]
+    channels, inputs = opened.network_input(clicks), opened.inputs(clicks)
+    assert channels.shape == (4, *opened.grid.shape)
+    for tile in opened.tiles(clicks):
+        (found,) = inputs.batch([(tile, (1,))])
+        np.testing.assert_array_equal(found.numpy(), channels[(slice(None), *tile)][:, :, ::-1])
+
+
+def test_clicks_that_show_uptake_show_that_of_the_case(tmp_path: Path) -> None:
+    case: Case = make_case(tmp_path / "case")
+    make_ensemble(tmp_path / "model")
+    (tmp_path / "model" / "prompt.json").write_text('{"encoding": "uptake", "radius": 3}')
+    ensemble = load(tmp_path / "model")
+    opened = Session(ensemble, case).open_case
+    click = Click(5, 5, 3, "tumor")
+    channels = opened.network_input([click])
+    suv = ensemble.model.preprocessing.to_suv(channels[1])
+    points = to_network_grid([click], opened.grid)
+    np.testing.assert_array_equal(channels[2], ensemble.model.encoding.encode(points, suv.shape, suv))
+    assert (channels[2] < 0).any()
+    assert not channels[3].any()
