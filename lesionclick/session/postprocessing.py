@@ -59,7 +59,7 @@ def post_process(
     if start is not None and start.logit_zyx is not None:
         tumor_before = points_of(start.clicks, "tumor")
         before = remove_doubtful(start.logit_zyx > 0, start.logit_zyx, tumor_before, settings.component_floor)
-        mask = change_by_clicks(start, gate(before, tumor_before), gate(mask, tumor), logit_zyx, clicks)
+        mask = change_by_clicks(start, gate(before, tumor_before), gate(mask, tumor), logit_zyx, clicks, spacing_zyx)
     if settings.obey_clicks:
         mask = add_missed(mask, logit_zyx, tumor, spacing_zyx)
         mask = remove_refused(mask, tumor, background, spacing_zyx)

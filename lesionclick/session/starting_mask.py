@@ -4,16 +4,17 @@ Be B what the networks say with the clicks that had been made when the session w
 with the present ones, each as a mask after its floor and gate. The result is the reader's mask but for two things:
 
 1. Where A is not B, and the probability moved by `LEAST_CHANGE` or more, the result is A: the clicks changed what the
-   networks say there. By a smaller step the networks waver at their lesions' rims wherever a new click is in sight.
-2. Where the result still is not A, each connected part (18 neighbors) of these voxels that holds a new click of A's
-   opinion becomes A: at a tumor click the lesion that the reader's mask lacks, at a background click that which it has
-   too much.
+   networks say there, which is at most in those tiles that have new clicks or lost some. By a smaller step the networks
+   waver at their lesions' rims wherever a new click is in sight.
+2. Where the result still is not A, the connected part (18 neighbors) of these voxels that holds a new click of A's
+   opinion becomes A, up to `REACH_MM` from the click along each axis: at a tumor click the lesion that the reader's
+   mask lacks, at a background click that which it has too much.
 
-So a voxel keeps the reader's answer where no tile stands whose clicks have changed, without new clicks everywhere, and
-when the new clicks are undone everywhere again. Obedience to clicks comes on top of it where it is asked for.
+So a voxel outside of these tiles and further than that from every new click keeps the reader's answer; without new
+clicks every voxel does, and so again when they are undone. Obedience to clicks comes on top where it is asked for.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,9 @@ from lesionclick.errors import CaseError
 
 LEAST_CHANGE = 0.25
 """Of the probability, where clicks are said to have changed the networks' answer."""
+
+REACH_MM = 100.0
+"""How far from a new click a part becomes what the networks say, mm."""
 
 
 @dataclass(eq=False)
@@ -50,7 +54,12 @@ class Start:
 
 
 def change_by_clicks(
-    start: Start, networks_before: np.ndarray, networks_now: np.ndarray, logit_zyx: np.ndarray, clicks: Iterable[Click]
+    start: Start,
+    networks_before: np.ndarray,
+    networks_now: np.ndarray,
+    logit_zyx: np.ndarray,
+    clicks: Iterable[Click],
+    spacing_zyx: Sequence[float],
 ) -> np.ndarray:
     """The starting mask as clicks have changed it.
 
@@ -60,6 +69,7 @@ def change_by_clicks(
         networks_now: boolean, A above.
         logit_zyx: what A is made of, as in `Prediction`.
         clicks: the present ones.
+        spacing_zyx: of the grid, mm.
 
     Returns:
         Boolean (z, y, x).
@@ -72,14 +82,12 @@ def change_by_clicks(
     changed = tuple(axis[moved >= LEAST_CHANGE] for axis in at)
     mask[changed] = networks_now[changed]
     disputed = mask != networks_now
-    places = [(click.z, click.y, click.x) for click in set(clicks) - set(start.clicks) if _agrees(click, networks_now)]
-    places = [place for place in places if disputed[place]]
-    if places:
-        labels, _ = label_lesions(disputed)
-        decided = np.isin(labels, [labels[place] for place in places])
-        mask[decided] = networks_now[decided]
+    reach = [int(REACH_MM // step) for step in spacing_zyx]
+    for click in set(clicks) - set(start.clicks):
+        place = (click.z, click.y, click.x)
+        if disputed[place] and bool(networks_now[place]) == (click.label == "tumor"):
+            box = tuple(slice(max(0, at - margin), at + margin + 1) for at, margin in zip(place, reach, strict=True))
+            labels, _ = label_lesions(disputed[box])
+            part = labels == labels[tuple(at - side.start for at, side in zip(place, box, strict=True))]
+            mask[box][part] = networks_now[box][part]
     return mask
-
-
-def _agrees(click: Click, networks: np.ndarray) -> bool:
-    return bool(networks[click.z, click.y, click.x]) == (click.label == "tumor")

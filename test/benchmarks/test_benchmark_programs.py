@@ -129,3 +129,14 @@ def test_pack(benchmark: Benchmark) -> None:
 def test_resampling(benchmark: Benchmark) -> None:
     rows = benchmark("resampling", "--rounds", 1, "--shrink", 10)
     assert column(rows, 0) == ["in, cubic", "back, linear"]
+
+
+def test_session(benchmark: Benchmark, case_folder: Path, model_folder: Path) -> None:
+    rows = benchmark("session", "--case", case_folder, "--model", model_folder, "--precision", "float32")
+    assert column(rows, 0)[:5] == [
+        "automatic mask, from opening on",
+        *("click 1, tumor", "click 2, background", "median click", "undo"),
+    ]
+    assert rows[1][6] == rows[0][3]  # a fresh run makes as many passes with a click as without
+    assert rows[4][3] == "0"
+    assert rows[5] == ["48", "27", "6.8", "1.8", "7.0"]

@@ -154,6 +154,13 @@ def test_a_lesion_with_both_clicks_is_parted_between_them(probability: np.ndarra
     assert not nearer[5, 5, 11]
 
 
+def test_a_tumor_click_in_another_lesion_keeps_what_is_nearer_to_it(probability: np.ndarray) -> None:
+    probability[5, 5, 5:8] = 0.9  # to x 7
+    probability[5, 5, 9:13] = 0.9  # a lesion of its own, from x 9 on
+    mask = mask_of(probability, OBEY, tumor(2), background(4), tumor(9))
+    assert mask[5, 5].nonzero()[0].tolist() == [2, 3, 7, 9, 10, 11, 12]  # x 7 is nearer to x 9 than to x 4
+
+
 def test_distances_are_in_mm(probability: np.ndarray) -> None:
     probability[:] = 1e-4
     probability[2:9, 5, 2:20] = 0.9

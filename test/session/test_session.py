@@ -7,72 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import body, image_from, write_case
-from scipy.special import expit
+from helpers_session import SHAPE, change, load, make_case, make_ensemble, make_half_quiet
 
 from lesionclick import Case, Click, Ensemble, InferenceSettings, PostProcessing, Session
 from lesionclick.inference import executor, run
 from lesionclick.inference.settings import FieldOfView, Mirroring, Networks
-from lesionclick.inference.tile_cache import TileCache, tile_keys
-from lesionclick.inference.tiles import TileGrid
 from lesionclick.session.prediction import Prediction
 from lesionclick.testing import make_plans, write_model
 
-SHAPE = (18, 18, 60)
 EVERY_SETTING = [InferenceSettings(*each) for each in itertools.product(FieldOfView, Mirroring, Networks)]
-
-
-def load(folder: Path, backend: str = "torch") -> Ensemble:
-    return Ensemble.load(folder, "cpu", backend=backend, precision="float32")
 
 
 @pytest.fixture(scope="module")
 def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
-    """Of three networks; the first two see every tile."""
-    folder = tmp_path_factory.mktemp("session") / "model"
-    return load(write_model(folder, make_plans(spacing=(5, 5, 5)), folds=(0, 1, 2), mirror_axes=(0,)))
+    return make_ensemble(tmp_path_factory.mktemp("session") / "model")
 
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
-    """A patient of 5 mm voxels with air beside, so that some tiles hold no body."""
-    ct, pet = body(SHAPE)
-    ct[:, :, 34:] = -1000
-    ct[:, :, :34] = np.maximum(ct[:, :, :34], -200)
-    pet[:, :, 34:] *= 0.01
-    folder = write_case(
-        tmp_path_factory.mktemp("case") / "input", image_from(ct, (5, 5, 5)), image_from(pet, (5, 5, 5))
-    )
-    return Case.read(folder)
-
-
-def make_half_quiet(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Puts the limit at what the median tile gives: networks of random weights find something everywhere."""
-    channels, tiles = session.open_case.network_input([]), session.open_case.tiles([])
-    grid, cache = TileGrid(session.open_case.grid.shape, session.ensemble.model.patch), TileCache(1 << 30)
-    session.ensemble.predict_logits(channels, session.settings, tiles=tiles, cache=cache)
-    sums = [cache.get(key) for key in tile_keys(grid.pad(channels)[2:], tiles)]
-    peaks = [float(each.peak) for each in sums if each is not None]
-    assert len(peaks) == len(sums)
-    monkeypatch.setattr(run, "QUIET_PROBABILITY", float(expit(np.median(peaks))))
-
-
-def random_click(generator: np.random.Generator) -> Click:
-    z, y, x = (int(generator.integers(size)) for size in SHAPE)
-    return Click(x, y, z, ("tumor", "background")[generator.integers(2)])
-
-
-def change(session: Session, generator: np.random.Generator) -> None:
-    """One step of a reader: adds, removes, undoes or redoes."""
-    history = session.history
-    match generator.integers(5):
-        case 0 | 1:
-            history.add(*(random_click(generator) for _ in range(generator.integers(1, 4))))
-        case 2 if history.clicks:
-            history.remove(history.clicks[generator.integers(len(history.clicks))])
-        case 3:
-            history.undo()
-        case _:
-            history.redo()
+    return make_case(tmp_path_factory.mktemp("case") / "input")
 
 
 def counting_active_tiles(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
