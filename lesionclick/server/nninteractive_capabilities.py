@@ -8,11 +8,12 @@ from lesionclick.server.settings import ModelIdentity
 
 def license_text(model: ModelIdentity) -> str:
     """What viewers show as the model's license: what it is, and what it must not be used for."""
+    description = model.description.strip().rstrip(".")
     networks = f"{model.networks} network{'' if model.networks == 1 else 's'}"
     parts = [
         f"LesionClick {lesionclick.__version__} (Apache-2.0) marks lesions in whole-body PET/CT, not single objects.",
         f"Model {model.name}, {networks}, SHA-256 {model.fingerprint[:12]}.",
-        f"{model.description.strip().rstrip('.')}." if model.description.strip() else "",
+        f"{description[:1].upper()}{description[1:]}." if description else "",
         "Not a medical device: for research only, not for diagnosis or treatment.",
     ]
     return " ".join(part for part in parts if part)

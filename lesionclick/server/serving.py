@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
@@ -52,21 +53,34 @@ def serve(applications: Sequence[tuple[ASGIApp, Listener]], on_start: Callable[[
         applications: each with its port.
         on_start: called once all of them answer.
     """
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(applications, on_start))
+    servers = [_Server(_config(app)) for app, _ in applications]
+    signals: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+        for server in servers:
+            server.handle_exit(number, frame)
+
+    with _handled_by(end):
+        asyncio.run(_serve(servers, [listener for _, listener in applications], on_start))
+    for number in signals[-1:]:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(number)  # for whoever handles it beside the servers
 
 
-async def _serve(applications: Sequence[tuple[ASGIApp, Listener]], on_start: Callable[[], None] | None) -> None:
-    servers: list[_Server] = []
-    for app, _ in applications:
-        # no access log: addresses can hold the key
-        config = uvicorn.Config(
-            app, log_level="warning", access_log=False, timeout_graceful_shutdown=END_SECONDS, server_header=False
-        )
-        servers.append(_Server(config, servers))
+def _config(app: ASGIApp) -> uvicorn.Config:
+    """No access log: addresses can hold the key."""
+    return uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=END_SECONDS, server_header=False
+    )
+
+
+async def _serve(
+    servers: "Sequence[_Server]", listeners: Sequence[Listener], on_start: Callable[[], None] | None
+) -> None:
     tasks = [
         asyncio.create_task(server.serve([listener.socket]))
-        for server, (_, listener) in zip(servers, applications, strict=True)
+        for server, listener in zip(servers, listeners, strict=True)
     ]
     while not all(server.started for server in servers) and not any(task.done() for task in tasks):
         await asyncio.sleep(0.02)
@@ -75,13 +89,21 @@ async def _serve(applications: Sequence[tuple[ASGIApp, Listener]], on_start: Cal
     await asyncio.gather(*tasks)
 
 
+@contextlib.contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Gives the signals that end a program to a handler, and to the former one again when the block ends."""
+    former = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, before in former.items():
+            signal.signal(number, before)
+
+
 class _Server(uvicorn.Server):
-    """One of several servers that end together, whichever of them a signal reaches."""
+    """One of several servers that end together: each by itself would raise the signal again while others still end."""
 
-    def __init__(self, config: uvicorn.Config, all_servers: "Sequence[_Server]") -> None:
-        super().__init__(config)
-        self._all_servers = all_servers
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        for server in self._all_servers:
-            uvicorn.Server.handle_exit(server, sig, frame)
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves signals to `serve`."""
+        yield

@@ -35,6 +35,11 @@ class Server:
                 break
         self.address = self.log[-1].split()[-1]
 
+    def end(self) -> int:
+        self._process.terminate()
+        self._process.communicate(timeout=60)
+        return self._process.returncode
+
     def kill(self) -> None:
         self._process.kill()
         self._process.communicate(timeout=60)
@@ -73,5 +78,7 @@ def test_a_viewer_goes_on_after_the_server_was_killed(tmp_path: Path, model_fold
             client.set_target_buffer(buffer)
             client._predict()
             assert same(buffer, alone.predict(clicks).mask)
+        httpx.get(f"{server.page}/api/cases")
+        assert server.end() == 143  # both doors are closed, and nothing waits for ever
     finally:
         server.kill()

@@ -121,7 +121,7 @@ def test_many_clicks_at_a_time_are_all_kept(door: Door) -> None:
 
 
 def test_the_license_says_what_model_this_is_and_that_it_is_no_medical_device() -> None:
-    text = license_text(ModelIdentity("resources", "Trained on phantoms alone", "0123456789abcdef" * 4, 1))
+    text = license_text(ModelIdentity("resources", "trained on phantoms alone", "0123456789abcdef" * 4, 1))
     assert text.startswith("LesionClick ")
     assert "Model resources, 1 network, SHA-256 0123456789ab. Trained on phantoms alone. Not a medical device" in text
     assert "2 networks" in license_text(ModelIdentity("m", "", "f" * 64, 2))

@@ -53,7 +53,7 @@ def test_a_session_starts_from_a_mask_and_clicks_change_it_as_in_a_session_alone
         assert same(undone.mask_zyx, earlier)
 
         assert again.undo()  # the mask is gone, and the click that was there before is back
-        assert again.clicks == (TUMOR,)
+        assert list(again.clicks) == [TUMOR]
         assert again.record.starting_mask is None
         assert again.redo()
         assert not again.clicks
