@@ -122,8 +122,11 @@ def measure(options: argparse.Namespace, model: Path) -> None:
     """Prints the tables."""
     settings = InferenceSettings(networks=Networks(options.networks), post_processing=PostProcessing(obey_clicks=True))
     ensemble = Ensemble.load(model, "cpu", precision=options.precision)
-    print(f"{len(ensemble.model.folds)} networks on {ensemble.engine}, patch {ensemble.model.patch}, --networks")
-    print(f"{settings.networks}; {describe_machine('cpu')}.\n", flush=True)
+    patch = " x ".join(map(str, ensemble.model.patch))
+    print(
+        f"{len(ensemble.model.folds)} networks of patch {patch} on {ensemble.engine}, --networks {settings.networks};"
+    )
+    print(f"{describe_machine('cpu')}.\n", flush=True)
     start = time.perf_counter()
     session = open_case(options.case, ensemble, settings, [])
     opened = time.perf_counter() - start
