@@ -28,6 +28,8 @@ from lesionclick.session.starting_mask import Start
 
 logger = logging.getLogger(__name__)
 
+DONE = Progress(Stage.done, "the mask is up to date")
+
 
 class Sessions:
     """All sessions of a server; any thread may call it.
@@ -87,9 +89,7 @@ class Sessions:
         """
         self._cases.record(case_id)
         handle = self.get(self._store.open_session(case_id).id)
-        mask = handle.mask
-        is_current = mask is not None and mask.final and mask.revision == handle.record.revision
-        if not is_current or handle.id not in self._memory:
+        if not self._is_done(handle):
             handle.retry()
             self._worker.request(handle)
         return handle
@@ -147,6 +147,9 @@ class Sessions:
         return self._cases.read(handle.case_id)
 
     def _compute(self, handle: SessionHandle, is_superseded: Callable[[], bool]) -> None:
+        if self._is_done(handle):  # somebody has asked while it was computed
+            handle.report(DONE)
+            return
         record = handle.record
         session = self._memory.get(handle.id) or self._open(handle)
         self._take_starting_mask(session, record)
@@ -162,10 +165,14 @@ class Sessions:
             on_update=lambda so_far: handle.show(so_far.mask, record.revision, final=False),
             on_progress=report,
         )
-        handle.show(
-            prediction.mask, record.revision, final=True, progress=Progress(Stage.done, "the mask is up to date")
-        )
+        handle.show(prediction.mask, record.revision, final=True, progress=DONE)
         self._keep_mask(handle, record.revision, session.case)
+
+    def _is_done(self, handle: SessionHandle) -> bool:
+        """Whether a session is in memory, with the final mask of its clicks."""
+        mask = handle.mask
+        is_current = mask is not None and mask.final and mask.revision == handle.record.revision
+        return is_current and handle.id in self._memory
 
     def _take_starting_mask(self, session: Session, record: SessionRecord) -> None:
         if self._starting_masks.get(session) != record.starting_mask:

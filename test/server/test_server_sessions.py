@@ -55,6 +55,23 @@ def test_opening_begins_the_automatic_mask_and_clicks_change_it(
         assert sessions.open(handle.case_id) is handle
 
 
+def test_who_opens_a_session_that_is_computed_has_it_computed_once(
+    tmp_path: Path, ensemble: Ensemble, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted: list[int] = []
+    monkeypatch.setattr(Ensemble, "predict_logits", counting(predicted))
+    with running(tmp_path / "data", ensemble, study) as (sessions, cases):
+        handle = sessions.open(cases.records()[0].id)
+        wait_until(lambda: handle.progress.stage == Stage.computing)
+        sessions.open(handle.case_id)
+        wait_until(lambda: handle.progress.stage == Stage.done)
+        wait_until(lambda: sessions._store.session(handle.id).mask_revision == 0)
+        sessions.open(handle.case_id)
+        wait_until(lambda: not sessions._worker._waiting and sessions._worker._current is None)
+        assert handle.progress.stage == Stage.done
+    assert len(predicted) == 1
+
+
 def test_a_server_that_starts_again_shows_what_was(tmp_path: Path, ensemble: Ensemble, study: Path) -> None:
     with running(tmp_path / "data", ensemble, study) as (sessions, cases):
         handle = sessions.open(cases.records()[0].id)
