@@ -4,6 +4,8 @@ The package of a release carries the page. In a clone it is built when the serve
 has changed since: the page remembers the digest of the sources that it was made of.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import logging
 import os
@@ -12,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from lesionclick import log
@@ -59,8 +62,10 @@ def find_or_build_page(page: Path = PAGE, sources: Path = SOURCES) -> Path:
     if has_page and _digest_of_page(page) == digest:
         return page
     try:
-        with log.stage("building the page"):
-            _build(page, sources, digest)
+        with _alone(page.parent):
+            if _digest_of_page(page) != digest:  # which another process has built meanwhile
+                with log.stage("building the page"):
+                    _build(page, sources, digest)
     except PageError as error:
         if not has_page:
             raise
@@ -84,6 +89,20 @@ def _digest_of_page(page: Path) -> str:
         return (page / DIGEST_FILE).read_text().strip()
     except OSError:
         return ""
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits until no other process builds in a folder."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise PageError(f"the page cannot be built in {folder}: {error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _build(page: Path, sources: Path, digest: str) -> None:

@@ -20,6 +20,7 @@ export class Grid {
   readonly step: Triple
   readonly start: number
   private readonly strides: Triple
+  private readonly own: Triple // the case's axis behind each RAS axis
 
   constructor(image: Oriented) {
     this.dims = image.dims
@@ -28,6 +29,15 @@ export class Grid {
     this.step = image.step
     this.start = image.start[0] + image.start[1] + image.start[2]
     this.strides = [1, this.dims[0], this.dims[0] * this.dims[1]]
+    const taken = new Set<number>()
+    this.own = this.step.map((step, axis) => {
+      // the axis of the same stride and length; axes one voxel long may share a stride
+      const own = this.strides.findIndex(
+        (stride, k) => stride === Math.abs(step) && this.dims[k] === this.dimsRAS[axis] && !taken.has(k),
+      )
+      taken.add(own)
+      return own
+    }) as Triple
   }
 
   /** Where a RAS voxel lies in the file's array. */
@@ -40,22 +50,20 @@ export class Grid {
   }
 
   fromRas(ras: Triple): Voxel {
-    const index = this.indexOfRas(ras)
+    return this.voxelAt(this.indexOfRas(ras))
+  }
+
+  /** The voxel at a place of the file's array. */
+  voxelAt(index: number): Voxel {
     const [, row, slice] = this.strides
     return { x: index % row, y: Math.floor(index / row) % this.dims[1], z: Math.floor(index / slice) }
   }
 
   toRas(voxel: Voxel): Triple {
     const coordinates: Triple = [voxel.x, voxel.y, voxel.z]
-    const taken = new Set<number>()
-    return this.step.map((step, axis) => {
-      // an axis of the case with the same stride and length; axes one voxel long may share a stride
-      const own = this.strides.findIndex(
-        (stride, k) => stride === Math.abs(step) && this.dims[k] === this.dimsRAS[axis] && !taken.has(k),
-      )
-      taken.add(own)
+    return this.own.map((own, axis) => {
       const at = coordinates[own] ?? 0
-      return step < 0 ? (this.dimsRAS[axis] ?? 1) - 1 - at : at
+      return (this.step[axis] ?? 1) < 0 ? (this.dimsRAS[axis] ?? 1) - 1 - at : at
     }) as Triple
   }
 

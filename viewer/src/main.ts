@@ -46,7 +46,6 @@ async function show(): Promise<void> {
     listCases(entry)
     if (!reader) {
       reader = new Reader()
-      await reader.attach()
       Object.assign(window, { lesionclick: reader }) // for scripts and tests
       listenToKeys(keyActions(reader))
     }

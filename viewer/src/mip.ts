@@ -6,6 +6,7 @@ import { COLORS, drawClick } from './marks'
 import type { Job } from './mip-worker'
 import { coarsen, inSpace, onScreen, screenOf, type Coarse, type Frame, type Screen } from './projection'
 import type { Settings } from './settings'
+import type { Scaled } from './slices'
 
 const DIRECTIONS = 48
 const TURN_MS = 9000 // one turn
@@ -41,10 +42,10 @@ export class Mip {
   }
 
   /** Begins to project a case's PET; directions appear as they are done. */
-  load(grid: Grid, suvAt: (ras: Triple) => number): void {
+  load(grid: Grid, pet: Scaled): void {
     this.worker?.terminate()
     this.scene = null
-    const coarse = coarsen(suvAt, grid.dimsRAS, grid.spacingRAS)
+    const coarse = coarsen(grid, pet.data, pet.slope, pet.intercept)
     const screen = screenOf(coarse)
     this.coarse = coarse
     this.screen = screen
@@ -165,10 +166,11 @@ export class Mip {
     const image = pen?.createImageData(screen.width, screen.height)
     if (!pen || !image) return
     const range = settings.suvHigh - settings.suvLow
-    for (let k = 0; k < frame.values.length; k++) {
-      const level = Math.min(Math.max(((frame.values[k] as number) - settings.suvLow) / range, 0), 1)
-      const [r, g, b] = inverse ? [255 - 255 * level, 255 - 255 * level, 255 - 255 * level] : hot(level)
-      image.data.set([r, g, b, 255], 4 * k)
+    const colors = inverse ? INVERSE : HOT
+    const pixels = new Uint32Array(image.data.buffer)
+    for (let k = 0; k < pixels.length; k++) {
+      const level = ((frame.values[k] as number) - settings.suvLow) / range
+      pixels[k] = colors[Math.min(Math.max(Math.round(255 * level), 0), 255)] as number
     }
     pen.putImageData(image, 0, 0)
   }
@@ -236,23 +238,26 @@ export class Mip {
 /** The voxels at the mask's surface, mm from the image's corner: what is inside of them hides behind them. */
 function surface(mask: Uint8Array, grid: Grid): Triple[] {
   const points: Triple[] = []
-  const [nx, ny, nz] = grid.dimsRAS
-  const at = (x: number, y: number, z: number) =>
-    x >= 0 && y >= 0 && z >= 0 && x < nx && y < ny && z < nz && mask[grid.indexOfRas([x, y, z])] !== 0
-  for (let z = 0; z < nz; z++) {
-    for (let y = 0; y < ny; y++) {
-      for (let x = 0; x < nx; x++) {
-        if (!at(x, y, z)) continue
-        if (at(x - 1, y, z) && at(x + 1, y, z) && at(x, y - 1, z) && at(x, y + 1, z)) continue
-        points.push([x + 0.5, y + 0.5, z + 0.5].map((k, axis) => k * (grid.spacingRAS[axis] ?? 1)) as Triple)
-      }
-    }
+  const [dx, dy] = grid.step
+  for (let at = mask.indexOf(1); at >= 0; at = mask.indexOf(1, at + 1)) {
+    if (mask[at - dx] && mask[at + dx] && mask[at - dy] && mask[at + dy]) continue
+    const ras = grid.toRas(grid.voxelAt(at))
+    points.push(ras.map((k, axis) => (k + 0.5) * (grid.spacingRAS[axis] ?? 1)) as Triple)
   }
   return points
 }
 
+/** 256 opaque colors as a canvas has them in memory. */
+function table(color: (level: number) => [number, number, number]): Uint32Array {
+  const bytes = new Uint8ClampedArray(4 * 256)
+  for (let k = 0; k < 256; k++) bytes.set([...color(k / 255), 255], 4 * k)
+  return new Uint32Array(bytes.buffer)
+}
+
+const INVERSE = table((level) => [255 - 255 * level, 255 - 255 * level, 255 - 255 * level])
+
 /** Black, red, yellow, white. */
-function hot(level: number): [number, number, number] {
+const HOT = table((level) => {
   const part = (from: number, to: number) => 255 * Math.min(Math.max((level - from) / (to - from), 0), 1)
   return [part(0, 0.373), part(0.373, 0.749), part(0.749, 1)]
-}
+})

@@ -1,5 +1,5 @@
 // Maximum-intensity projections of PET around the body's long axis, computed in a worker (mip-worker.ts).
-import type { Triple } from './grid'
+import type { Grid, Triple } from './grid'
 
 /** PET on RAS axes, a few millimeters a voxel, what projections are made of. */
 export interface Coarse {
@@ -27,22 +27,19 @@ export interface Screen {
 const FINEST_MM = 3
 
 /** The maximum over blocks, so that voxels are at least some 3 mm in size and no hot one is lost. */
-export function coarsen(
-  read: (ras: Triple) => number,
-  dims: Triple,
-  spacing: Triple,
-  finest: number = FINEST_MM,
-): Coarse {
-  const factor = spacing.map((mm) => Math.max(1, Math.round(finest / mm))) as Triple
+export function coarsen(grid: Grid, data: ArrayLike<number>, slope: number, intercept: number): Coarse {
+  const { dimsRAS: dims, spacingRAS: spacing, step } = grid
+  const factor = spacing.map((mm) => Math.max(1, Math.round(FINEST_MM / mm))) as Triple
   const size = dims.map((count, axis) => Math.ceil(count / (factor[axis] ?? 1))) as Triple
   const values = new Float32Array(size[0] * size[1] * size[2])
   for (let z = 0; z < dims[2]; z++) {
     for (let y = 0; y < dims[1]; y++) {
       const row = (Math.floor(z / factor[2]) * size[1] + Math.floor(y / factor[1])) * size[0]
-      for (let x = 0; x < dims[0]; x++) {
+      let index = grid.indexOfRas([0, y, z])
+      for (let x = 0; x < dims[0]; x++, index += step[0]) {
         const at = row + Math.floor(x / factor[0])
-        const value = read([x, y, z])
-        if (value > (values[at] ?? 0)) values[at] = value
+        const value = (data[index] as number) * slope + intercept
+        if (value > (values[at] as number)) values[at] = value
       }
     }
   }
@@ -52,7 +49,7 @@ export function coarsen(
 /** Rays across the body at any angle stay on the screen: it is as wide as the diagonal of an axial slice needs. */
 export function screenOf(coarse: Coarse): Screen {
   const [x, y] = [coarse.dims[0] * coarse.spacing[0], coarse.dims[1] * coarse.spacing[1]]
-  const step = Math.min(Math.max(Math.min(coarse.spacing[0], coarse.spacing[1]), FINEST_MM), 4)
+  const step = 0.7 * Math.min(coarse.spacing[0], coarse.spacing[1]) // no voxel lies between rays or steps at any angle
   const across = Math.ceil(Math.max(x, y) / step)
   return { width: across, height: coarse.dims[2], depth: Math.ceil(Math.hypot(x, y) / step), step, rise: coarse.spacing[2] }
 }
@@ -72,30 +69,32 @@ export function project(coarse: Coarse, screen: Screen, angle: number): Frame {
   const { across, along } = directions(angle)
   const [nx, ny] = dims
   // one slice's rays are those of each slice: where they cross voxels is computed once
-  const taps: { index: number; fx: number; fy: number; column: number; depth: number }[] = []
-  for (let column = 0; column < screen.width; column++) {
-    const u = (column + 0.5 - screen.width / 2) * screen.step
-    for (let depth = 0; depth < screen.depth; depth++) {
-      const v = (depth + 0.5 - screen.depth / 2) * screen.step
-      const x = (u * across[0] + v * along[0]) / spacing[0] + nx / 2 - 0.5
-      const y = (u * across[1] + v * along[1]) / spacing[1] + ny / 2 - 0.5
-      const [x0, y0] = [Math.floor(x), Math.floor(y)]
-      if (x0 < 0 || y0 < 0 || x0 >= nx - 1 || y0 >= ny - 1) continue
-      taps.push({ index: y0 * nx + x0, fx: x - x0, fy: y - y0, column, depth })
+  const most = screen.width * screen.depth
+  const voxel = new Int32Array(most)
+  const column = new Int32Array(most)
+  const depth = new Uint16Array(most)
+  let count = 0
+  for (let i = 0; i < screen.width; i++) {
+    const u = (i + 0.5 - screen.width / 2) * screen.step
+    for (let j = 0; j < screen.depth; j++) {
+      const v = (j + 0.5 - screen.depth / 2) * screen.step
+      const x = Math.floor((u * across[0] + v * along[0]) / spacing[0] + nx / 2)
+      const y = Math.floor((u * across[1] + v * along[1]) / spacing[1] + ny / 2)
+      if (x < 0 || y < 0 || x >= nx || y >= ny) continue
+      voxel[count] = y * nx + x
+      column[count] = i
+      depth[count++] = j
     }
   }
   for (let z = 0; z < dims[2]; z++) {
     const slice = z * nx * ny
     const row = (screen.height - 1 - z) * screen.width
-    for (const { index, fx, fy, column, depth } of taps) {
-      const at = slice + index
-      const low = (values[at] as number) * (1 - fx) + (values[at + 1] as number) * fx
-      const high = (values[at + nx] as number) * (1 - fx) + (values[at + nx + 1] as number) * fx
-      const value = low * (1 - fy) + high * fy
-      if (value > (frame.values[row + column] as number)) {
-        frame.values[row + column] = value
-        frame.depths[row + column] = depth
-      }
+    for (let k = 0; k < count; k++) {
+      const value = values[slice + (voxel[k] as number)] as number
+      const pixel = row + (column[k] as number)
+      if (value <= (frame.values[pixel] as number)) continue
+      frame.values[pixel] = value
+      frame.depths[pixel] = depth[k] as number
     }
   }
   return frame

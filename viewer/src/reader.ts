@@ -2,7 +2,7 @@
 import { address, api, download, type CaseEntry, type Click, type Lesion, type SessionState, type Voxel } from './api'
 import { alertError } from './alerts'
 import { byId, make } from './dom'
-import type { Grid, Triple } from './grid'
+import type { Grid } from './grid'
 import { placePlanes } from './layout'
 import { look } from './look'
 import { Mip } from './mip'
@@ -19,6 +19,7 @@ export class Reader {
   private readonly slices = new Slices()
   private readonly overlay = byId<HTMLCanvasElement>('overlay')
   private readonly mip: Mip
+  private attached: Promise<void> | null = null
   private drawing = 0
   private opened = 0 // counts cases, so that images of one left meanwhile are not shown
 
@@ -30,7 +31,8 @@ export class Reader {
     )
   }
 
-  async attach(): Promise<void> {
+  /** Makes NiiVue ready, which takes a second or two of compiling; meanwhile requests are on their way. */
+  private async attach(): Promise<void> {
     await this.slices.attachToCanvas(byId<HTMLCanvasElement>('slices'), false)
     this.slices.afterDraw = () => this.drawOverlay()
     listen(this.overlay, this.slices, () => look.get().cursor, {
@@ -41,8 +43,9 @@ export class Reader {
       looksOnly: () => look.get().looksOnly,
     })
     new ResizeObserver(() => this.arrange()).observe(byId('planes'))
-    settings.watch(() => {
-      this.slices.paint(settings.get())
+    settings.watch((now, before) => {
+      const painted = ['shown', 'petColors', 'petShare', 'suvLow', 'suvHigh', 'ctWindow'] as const
+      if (painted.some((key) => now[key] !== before[key])) this.slices.paint(now)
       this.redraw()
     })
     look.watch((now, before) => {
@@ -65,23 +68,23 @@ export class Reader {
     loading.hidden = false
     loading.textContent = 'Opening the case …'
     document.title = `${entry.name} – LesionClick`
-    let state: SessionState
-    let images: ArrayBuffer[]
     try {
-      state = await api.openSession(entry.id)
+      const opening = api.openSession(entry.id)
+      const shares = [0, 0]
+      const loaded = ['ct', 'pet'].map((name, index) =>
+        download(`cases/${encodeURIComponent(entry.id)}/${name}.nii.gz`, (share) => {
+          shares[index] = share
+          loading.textContent = `Loading images, ${Math.round(50 * ((shares[0] ?? 0) + (shares[1] ?? 0)))} % …`
+        }),
+      )
+      const images = Promise.all(loaded)
+      images.catch(() => {}) // said below, once it is its turn
+      const state = await opening
       if (number !== this.opened) return
       this.follow(state)
-      const shares = [0, 0]
-      images = await Promise.all(
-        ['ct', 'pet'].map((name, index) =>
-          download(`cases/${encodeURIComponent(entry.id)}/${name}.nii.gz`, (share) => {
-            shares[index] = share
-            loading.textContent = `Loading images, ${Math.round(50 * ((shares[0] ?? 0) + (shares[1] ?? 0)))} % …`
-          }),
-        ),
-      )
+      await (this.attached ??= this.attach())
+      const [ct, pet] = await images
       if (number !== this.opened) return
-      const [ct, pet] = images
       if (!ct || !pet) return
       const grid = await this.slices.show(ct, pet)
       this.begin(grid, at && grid.contains(at) ? at : grid.middle())
@@ -101,7 +104,7 @@ export class Reader {
       link.download = ''
     }
     session.known.watch((now, before) => {
-      showStatus(now.state, now.connected)
+      showStatus(now.state, now.connected, now.maskVersion)
       if (now.state.clicks !== before.state.clicks || now === before) this.listClicks()
       const outdated = now.lesions !== null && now.lesions.mask.revision !== now.state.revision
       showLesions(now.lesions, outdated, (lesion) => this.jumpToLesion(lesion))
@@ -115,7 +118,7 @@ export class Reader {
     this.slices.paint(settings.get())
     this.slices.wholeImage()
     this.arrange()
-    this.mip.load(grid, (ras: Triple) => this.slices.values(grid.fromRas(ras))?.suv ?? 0)
+    this.mip.load(grid, this.slices.petData())
     this.session?.showMasks(grid.dims)
     this.redraw()
   }

@@ -9,6 +9,7 @@ import { Store } from './store'
 export interface Known {
   state: SessionState
   mask: Uint8Array | null
+  maskVersion: number // of the mask above
   lesions: LesionTable | null
   connected: boolean
 }
@@ -16,13 +17,12 @@ export interface Known {
 export class Session {
   readonly known: Store<Known>
   private dims: Triple | null = null
-  private maskVersion = 0
   private fetching = false
   private sending: Promise<void> = Promise.resolve()
   private readonly stop: () => void
 
   constructor(state: SessionState) {
-    this.known = new Store<Known>({ state, mask: null, lesions: null, connected: true })
+    this.known = new Store<Known>({ state, mask: null, maskVersion: 0, lesions: null, connected: true })
     this.stop = follow(
       state.id,
       (news) => this.take(news),
@@ -86,9 +86,9 @@ export class Session {
     try {
       for (;;) {
         const { id, mask } = this.known.get().state
-        if (!mask.version || mask.version === this.maskVersion) return
-        this.known.set({ mask: await fetchMask(id, mask.version, this.dims) })
-        this.maskVersion = mask.version
+        if (!mask.version || mask.version === this.known.get().maskVersion) return
+        const shown = await fetchMask(id, mask.version, this.dims)
+        this.known.set({ mask: shown, maskVersion: mask.version })
         this.known.set({ lesions: await api.lesions(id) })
       }
     } catch (error) {

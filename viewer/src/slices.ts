@@ -32,6 +32,13 @@ export interface Tile {
   toRas(x: number, y: number): Triple // not rounded, outside the grid where the pixel is
 }
 
+/** Voxels as a file has them; a value is data times slope plus intercept. */
+export interface Scaled {
+  data: ArrayLike<number>
+  slope: number
+  intercept: number
+}
+
 const HOT = { R: [0, 255, 255, 255], G: [0, 0, 255, 255], B: [0, 0, 0, 255], I: [0, 95, 191, 255] }
 const INVERSE = { R: [255, 0], G: [255, 0], B: [255, 0], I: [0, 255] }
 const opaque = (map: typeof HOT) => ({ ...map, A: map.I.map(() => 255) })
@@ -54,6 +61,7 @@ export class Slices extends Niivue {
   ct: NVImage | null = null
   pet: NVImage | null = null
   afterDraw: (() => void) | null = null
+  private filling = false
 
   constructor() {
     super({
@@ -80,7 +88,7 @@ export class Slices extends Niivue {
     return text
   }
 
-  /** Shows a case; both images are NIfTI files on one grid. */
+  /** Takes a case, which `paint` then shows; both images are NIfTI files on one grid. */
   async show(ctFile: ArrayBuffer, petFile: ArrayBuffer): Promise<Grid> {
     const [ct, pet] = await Promise.all([
       NVImage.loadFromUrl({ url: ctFile, name: 'ct.nii.gz', colormap: 'gray' }),
@@ -91,10 +99,16 @@ export class Slices extends Niivue {
     if (gridOf(pet).dims.join() !== this.grid.dims.join()) throw new Error('CT and PET differ in their grids.')
     this.ct = ct
     this.pet = pet
+    this.filling = true
     this.addVolume(ct)
     this.addVolume(pet)
-    this.lookAt(this.grid.middle())
+    this.filling = false
     return this.grid
+  }
+
+  /** Hands the volumes to the graphics card; while a case is opened, not once for each of them. */
+  override updateGLVolume(): void {
+    if (!this.filling) super.updateGLVolume()
   }
 
   /** Colors and windows. */
@@ -103,9 +117,10 @@ export class Slices extends Niivue {
     const { width, level } = CT_WINDOWS[settings.ctWindow]
     this.ct.cal_min = level - width / 2
     this.ct.cal_max = level + width / 2
+    // the map before the window: NiiVue guesses a window of its own whenever it is given a map
+    this.pet.colormap = `${settings.petColors}-${settings.shown === 'fusion' ? 'over' : 'alone'}`
     this.pet.cal_min = settings.suvLow
     this.pet.cal_max = settings.suvHigh
-    this.pet.colormap = `${settings.petColors}-${settings.shown === 'fusion' ? 'over' : 'alone'}`
     this.pet.opacity = { fusion: settings.petShare, pet: 1, ct: 0 }[settings.shown]
     this.updateGLVolume()
   }
@@ -194,11 +209,21 @@ export class Slices extends Niivue {
     })
   }
 
+  /** PET's voxels in the file's order. */
+  petData(): Scaled {
+    if (!this.pet) throw new Error('there is no PET yet')
+    return scaled(this.pet)
+  }
+
   /** CT in Hounsfield units and PET as SUV in a voxel. */
   values(voxel: Voxel): { hu: number; suv: number } | null {
     if (!this.grid || !this.ct || !this.pet) return null
     const index = this.grid.indexOf(voxel)
-    return { hu: scaled(this.ct, index), suv: scaled(this.pet, index) }
+    const [hu, suv] = [this.ct, this.pet].map((image) => {
+      const { data, slope, intercept } = scaled(image)
+      return (data[index] ?? NaN) * slope + intercept
+    })
+    return { hu: hu ?? NaN, suv: suv ?? NaN }
   }
 }
 
@@ -221,7 +246,7 @@ function paneOf(slices: Slices, index: number): [number, number] {
   return [left * (slices.canvas?.width ?? 0), top * (slices.canvas?.height ?? 0)]
 }
 
-function scaled(image: NVImage, index: number): number {
+function scaled(image: NVImage): Scaled {
   const { scl_slope: slope = 1, scl_inter: intercept = 0 } = image.hdr ?? {}
-  return Number(image.img?.[index] ?? NaN) * (slope || 1) + (intercept || 0)
+  return { data: (image.img ?? []) as ArrayLike<number>, slope: slope || 1, intercept: intercept || 0 }
 }
