@@ -136,8 +136,7 @@ class SessionHandle:
             for axis, value, length in zip("xyz", (click.x, click.y, click.z), size, strict=True):
                 if not 0 <= value < length:
                     raise ServerError(f"the click has {axis} = {value}, outside the image (0 to {length - 1})")
-        if len(self._record.clicks) + len(clicks) > MAX_CLICKS:
-            raise ServerError(f"a session has at most {MAX_CLICKS} clicks")
+        require_few((*self._record.clicks, *clicks))
         self._change(lambda: self._store.add_clicks(self.id, clicks))
 
     def add_click(self, click: Click) -> None:
@@ -284,3 +283,13 @@ class SessionHandle:
         self._changed.notify_all()
         for listener in self._listeners:
             listener()
+
+
+def require_few(clicks: Sequence[object]) -> None:
+    """Refuses more clicks than a session may have: its state, which holds them all, is sent at each change.
+
+    Raises:
+        ServerError: there are more.
+    """
+    if len(clicks) > MAX_CLICKS:
+        raise ServerError(f"a session has at most {MAX_CLICKS} clicks, not {len(clicks)}")

@@ -14,6 +14,7 @@ from lesionclick.case.markups import read_click_files
 from lesionclick.errors import CaseError
 from lesionclick.server.cases import CaseLibrary, read_upload
 from lesionclick.server.downloads import ct_nifti, pet_nifti
+from lesionclick.server.handle import require_few
 from lesionclick.server.names import new_id
 from lesionclick.server.problems import ServerError
 from lesionclick.server.records import CaseRecord
@@ -96,6 +97,7 @@ def _add_upload(
                 start_clicks = read_click_files([path], case.geometry)
             except CaseError as error:
                 raise CaseError(str(error).replace(str(path), "the file of clicks")) from error
+        require_few(start_clicks)
         shutil.move(folder, cases.folder / case_id)
     return cases.add_upload(case_id, _printable(name)[:MAX_NAME] or "case", start_clicks)
 

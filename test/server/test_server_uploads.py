@@ -224,6 +224,7 @@ def test_a_request_is_bounded_whether_or_not_it_says_its_size(data: Path, ensemb
         assert len(files_below(data)) == 2
 
 
+MANY_CLICKS = json.dumps(click_file(*[([1, 2, 3], "tumor")] * 20_001)).encode()
 CLICK_OUTSIDE = json.dumps(click_file(([99, 0, 0], "tumor"))).encode()
 
 
@@ -231,6 +232,11 @@ CLICK_OUTSIDE = json.dumps(click_file(([99, 0, 0], "tumor"))).encode()
     ("files", "status", "sentence"),
     [
         ({"ct": GOOD_CT}, 422, "pet: Field required"),
+        (
+            {"ct": GOOD_CT, "pet": GOOD_PET, "clicks": (MANY_CLICKS, "c.json")},
+            422,
+            "a session has at most 20000 clicks",
+        ),
         ({"ct": GOOD_CT, "pet": GOOD_PET, "clicks": (b"{", "c.json")}, 422, "the file of clicks: not a JSON file"),
         (
             {
