@@ -61,7 +61,7 @@ def test_any_history_gives_bit_for_bit_what_a_fresh_run_gives(
     make_half_quiet(Session(ensemble, case, settings), monkeypatch)
     session = Session(ensemble, case, settings, tile_cache_bytes=(8 * 4 * 16**3, 1 << 30)[generator.integers(2)])
     given_up = 0
-    for _ in range(8):
+    for _ in range(5):
         for _ in range(generator.integers(1, 4)):
             change(session, generator)
             try:
@@ -104,6 +104,27 @@ def test_a_click_supersedes_what_is_computed_and_no_pass_is_made_twice(
     session.redo()
     session.predict()
     assert forward_passes[0] == touched < at_once
+
+
+def test_an_error_in_the_middle_of_a_pass_spoils_nothing_that_is_kept(
+    ensemble: Ensemble, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(ensemble, case, EVERYTHING)
+    with pytest.raises(Superseded):
+        session.predict(is_superseded=after(len(session.open_case.tiles([])) // 2 + 2))  # in the second network
+    left, compute = [3], Executor.compute
+
+    def failing(self: Executor, network: Network, batch: torch.Tensor) -> torch.Tensor:
+        left[0] -= 1
+        if left[0] == 0:
+            raise RuntimeError("the device is gone")
+        return compute(self, network, batch)
+
+    monkeypatch.setattr(Executor, "compute", failing)
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        session.predict()  # goes on from there
+    expected = Session(ensemble, case, EVERYTHING, tile_cache_bytes=0).predict().logit_zyx
+    np.testing.assert_array_equal(session.predict().logit_zyx, expected)
 
 
 def test_progress_counts_every_forward_pass(ensemble: Ensemble, case: Case, forward_passes: list[int]) -> None:
