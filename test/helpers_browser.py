@@ -12,19 +12,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cc3d
 import httpx
 import numpy as np
 import pytest
+import SimpleITK as sitk
+from conftest import ROOT
 from PIL import Image
 from selenium import webdriver
 from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.actions.action_builder import ActionBuilder
-from selenium.webdriver.common.actions.mouse_button import MouseButton
 from selenium.webdriver.common.by import By
 
 Voxel = tuple[int, int, int]
+
+SAMPLE = ROOT / "test" / "cases" / "psma"
 
 PATIENCE = 600.0
 """Seconds; without a graphics card, and beside other tests, pages are slow."""
@@ -170,18 +173,20 @@ class Viewer:
 
     def listed_clicks(self) -> list[tuple[str, Voxel]]:
         """Label and voxel of each click in the page's list."""
-        found = self.browser.find_elements(By.CSS_SELECTOR, "#click-rows .go")
-        rows = [re.search(r"(tumor|background)\s+(\d+), (\d+), (\d+)", row.text) for row in found]
+        script = "return [...document.querySelectorAll('#click-rows .go')].map(row => row.innerText)"
+        rows = [
+            re.search(r"(tumor|background)\s+(\d+), (\d+), (\d+)", row) for row in self.browser.execute_script(script)
+        ]
         return [(row[1], (int(row[2]), int(row[3]), int(row[4]))) for row in rows if row]
 
-    def press(self, *keys: str, control: str | None = None) -> None:
-        """Presses keys one after another, all with a modifier if one is given."""
+    def press(self, *keys: str, held: str = "") -> None:
+        """Presses keys one after another while modifiers are held down."""
         actions = ActionChains(self.browser)
-        if control:
-            actions.key_down(control)
+        for modifier in held:
+            actions.key_down(modifier)
         actions.send_keys(*keys)
-        if control:
-            actions.key_up(control)
+        for modifier in held:
+            actions.key_up(modifier)
         actions.perform()
 
     def pixel_of(self, plane: str, voxel: Voxel) -> tuple[float, float]:
@@ -192,13 +197,11 @@ class Viewer:
         )
         return float(place[0]), float(place[1])
 
-    def click(self, x: float, y: float, button: MouseButton = MouseButton.LEFT) -> None:
+    def click(self, x: float, y: float, right: bool = False) -> None:
         """Clicks at a pixel of the page."""
-        builder = ActionBuilder(self.browser)
-        builder.pointer_action.move_to_location(round(x), round(y))
-        builder.pointer_action.pointer_down(button=button)
-        builder.pointer_action.pointer_up(button=button)
-        builder.perform()
+        button = {"button": "right" if right else "left", "clickCount": 1, "x": round(x), "y": round(y)}
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self.browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": kind, **button})
 
     def picture(self) -> np.ndarray:
         """A screenshot: uint8 of shape (height, width, 3)."""
@@ -218,10 +221,36 @@ class Viewer:
 
     def complaints(self) -> list[str]:
         """What went wrong by the browser's console and by the page itself."""
-        told = [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
+        entries = self.browser.get_log("browser")  # type: ignore[no-untyped-call]
+        told = [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
         return told + [each for each in self.text("alerts").splitlines() if each]
 
 
 def at(voxel: Voxel) -> str:
     """A voxel as the page's address names it."""
     return ",".join(map(str, voxel))
+
+
+def read_zyx(path: Path) -> np.ndarray:
+    """A volume of a file."""
+    array: np.ndarray = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    return array
+
+
+def mask_of(server: RunningServer, folder: Path) -> np.ndarray:
+    """The mask that a server has for its only case."""
+    path = folder / "now.nii.gz"
+    path.write_bytes(server.api.get(f"/api/sessions/{server.session()['id']}/mask.nii.gz").raise_for_status().content)
+    return read_zyx(path)
+
+
+def largest_untouched(of_zyx: np.ndarray, other_zyx: np.ndarray, pet_zyx: np.ndarray) -> Voxel | None:
+    """The hottest voxel of the largest component of a mask that another mask does not touch."""
+    labels = cc3d.connected_components(of_zyx.astype(np.uint8), connectivity=18)
+    sizes = np.bincount(labels.ravel())
+    sizes[np.unique(labels[other_zyx > 0])] = 0
+    sizes[0] = 0
+    if not sizes.any():
+        return None
+    z, y, x = np.unravel_index(np.argmax(np.where(labels == sizes.argmax(), pet_zyx, -1)), labels.shape)
+    return int(x), int(y), int(z)

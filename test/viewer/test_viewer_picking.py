@@ -10,6 +10,7 @@ pytest.importorskip("selenium", reason="selenium drives the browser; it is in th
 
 from conftest import body, image_from, write_case
 from helpers_browser import RunningServer, Viewer, open_browser, running_server, wait_for
+from selenium.webdriver.common.keys import Keys
 
 from lesionclick.testing import make_plans, write_model
 
@@ -79,5 +80,5 @@ def test_hot_voxel_is_seen_and_clicked(server: RunningServer, tmp_path: Path, re
         wait_for(lambda: viewer.listed_clicks() == [("tumor", HOT)] * 3, "the clicks are listed")
         assert viewer.complaints() == []
         for _ in range(3):
-            viewer.press("z", control="\ue009")
+            viewer.press("z", held=Keys.CONTROL)
         wait_for(lambda: server.session()["clicks"] == [], "the clicks are undone")

@@ -118,7 +118,7 @@ async function begin(): Promise<void> {
     buildHelp(model.version)
     const banner = byId('banner')
     banner.hidden = !model.warning
-    banner.textContent = model.warning
+    banner.textContent = `The model in use: ${model.warning ?? ''}`
   } catch (error) {
     buildHelp('')
     alertError(error)

@@ -136,10 +136,13 @@ export class Mip {
     pen.drawImage(this.picture, ...box)
     if (settings.mask && this.scene.mask) {
       this.paintLesions(this.scene.mask, grid, coarse, screen, inverse)
-      pen.globalCompositeOperation = inverse ? 'lighten' : 'source-over' // dark uptake takes the color, and keeps its shape
-      pen.globalAlpha = inverse ? 1 : 0.6
+      if (inverse) {
+        pen.globalCompositeOperation = 'lighten' // dark uptake takes the color, and keeps its shape
+        pen.drawImage(this.lesions, ...box)
+        pen.globalCompositeOperation = 'source-over'
+      }
+      pen.globalAlpha = inverse ? 0.35 : 0.6
       pen.drawImage(this.lesions, ...box)
-      pen.globalCompositeOperation = 'source-over'
       pen.globalAlpha = 1
     }
     const at = (voxel: Voxel): [number, number] => {

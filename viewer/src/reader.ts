@@ -9,7 +9,7 @@ import { Mip } from './mip'
 import { drawOverlay } from './overlay'
 import { markLesion, showClicks, showLesions } from './panels'
 import { listen } from './pointer'
-import { Session } from './session'
+import { Session, type Known } from './session'
 import { settings } from './settings'
 import { AXES, Slices, type Plane } from './slices'
 import { showStatus } from './status'
@@ -105,11 +105,13 @@ export class Reader {
     }
     session.known.watch((now, before) => {
       showStatus(now.state, now.connected, now.maskVersion)
-      if (now.state.clicks !== before.state.clicks || now === before) this.listClicks()
-      const outdated = now.lesions !== null && now.lesions.mask.revision !== now.state.revision
-      showLesions(now.lesions, outdated, (lesion) => this.jumpToLesion(lesion))
-      markLesion(look.get().lesion)
-      this.redraw()
+      const first = now === before
+      if (first || now.state.revision !== before.state.revision) this.listClicks()
+      if (first || now.lesions !== before.lesions || isOutdated(now) !== isOutdated(before)) {
+        showLesions(now.lesions, isOutdated(now), (lesion) => this.jumpToLesion(lesion))
+        markLesion(look.get().lesion)
+      }
+      if (first || now.mask !== before.mask || now.state.revision !== before.state.revision) this.redraw()
     })
   }
 
@@ -252,6 +254,11 @@ export class Reader {
       : []
     byId('readout').replaceChildren(...parts.map((part) => make('span', {}, part)))
   }
+}
+
+/** Whether the lesions on show are those of a mask before the last change of clicks. */
+function isOutdated({ lesions, state }: Known): boolean {
+  return lesions !== null && lesions.mask.revision !== state.revision
 }
 
 function cycle<T>(all: readonly T[], at: number, by: 1 | -1): T | undefined {

@@ -22,6 +22,7 @@ export function listenToUpload(open: (id: string) => void): void {
     event.preventDefault()
     const data = new FormData(form)
     if (!data.get('name')) data.delete('name')
+    if (!(data.get('clicks') as File).size) data.delete('clicks')
     const button = form.querySelector('button')
     const end = (text: string) => {
       status.textContent = text

@@ -8,7 +8,7 @@ export function showStatus(state: SessionState, connected: boolean, shownMask: n
   const lost = 'The server does not answer; trying again. Nothing is lost: clicks are kept there.'
   const told = progress.error ?? progress.text
   const text = connected ? told.charAt(0).toUpperCase() + told.slice(1) : lost
-  if (status.textContent !== text) status.textContent = text
+  if (status.textContent !== text) Object.assign(status, { textContent: text, title: text })
   status.dataset['stage'] = connected ? progress.stage : 'failed'
   // for scripts and tests: which mask the page speaks of
   Object.assign(status.dataset, { revision: state.revision, mask: mask.version, final: mask.final, shown: shownMask })
