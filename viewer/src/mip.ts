@@ -3,6 +3,7 @@
 import type { Click, Voxel } from './api'
 import type { Grid, Triple } from './grid'
 import { COLORS, drawClick } from './marks'
+import { LesionLayer } from './mip-lesions'
 import type { Job } from './mip-worker'
 import { coarsen, inSpace, onScreen, screenOf, type Coarse, type Frame, type Screen } from './projection'
 import type { Settings } from './settings'
@@ -24,13 +25,11 @@ export class Mip {
   private coarse: Coarse | null = null
   private screen: Screen | null = null
   private frames: (Frame | undefined)[] = []
-  private points: Triple[] = [] // of the mask, mm from the image's corner
-  private pointsOf: Uint8Array | null = null
   private turn = 0 // of DIRECTIONS, a fraction while it rotates
   private timer = 0
   private scene: MipScene | null = null
   private readonly picture = document.createElement('canvas') // PET at its own resolution
-  private readonly lesions = document.createElement('canvas')
+  private readonly lesions = new LesionLayer()
 
   constructor(
     private readonly canvas: HTMLCanvasElement,
@@ -51,7 +50,6 @@ export class Mip {
     this.screen = screen
     this.frames = new Array<Frame | undefined>(DIRECTIONS)
     this.turn = 0
-    this.pointsOf = null
     // the view from the front first, then every sixth, and so on: any angle soon has a neighbor
     const order = [6, 3, 1].flatMap((stride) => Array.from({ length: DIRECTIONS / stride }, (_, k) => k * stride))
     const unique = [...new Set(order)]
@@ -135,14 +133,14 @@ export class Mip {
     pen.imageSmoothingQuality = 'high'
     pen.drawImage(this.picture, ...box)
     if (settings.mask && this.scene.mask) {
-      this.paintLesions(this.scene.mask, grid, coarse, screen, inverse)
+      this.lesions.paint(this.scene.mask, grid, coarse, screen, this.angle, inverse)
       if (inverse) {
         pen.globalCompositeOperation = 'lighten' // dark uptake takes the color, and keeps its shape
-        pen.drawImage(this.lesions, ...box)
+        pen.drawImage(this.lesions.canvas, ...box)
         pen.globalCompositeOperation = 'source-over'
       }
       pen.globalAlpha = inverse ? 0.35 : 0.6
-      pen.drawImage(this.lesions, ...box)
+      pen.drawImage(this.lesions.canvas, ...box)
       pen.globalAlpha = 1
     }
     const at = (voxel: Voxel): [number, number] => {
@@ -176,25 +174,6 @@ export class Mip {
       pixels[k] = colors[Math.min(Math.max(Math.round(255 * level), 0), 255)] as number
     }
     pen.putImageData(image, 0, 0)
-  }
-
-  private paintLesions(mask: Uint8Array, grid: Grid, coarse: Coarse, screen: Screen, inverse: boolean): void {
-    if (this.pointsOf !== mask) {
-      this.points = surface(mask, grid)
-      this.pointsOf = mask
-    }
-    const fine = 2 // pixels a pixel of the frame
-    Object.assign(this.lesions, { width: screen.width * fine, height: screen.height * fine })
-    const pen = this.lesions.getContext('2d')
-    if (!pen) return
-    pen.fillStyle = inverse ? '#0aa3c4' : COLORS.mask
-    const voxel = Math.SQRT2 * Math.max(grid.spacingRAS[0], grid.spacingRAS[1]) // seen along its diagonal, at most
-    const width = Math.max((fine * voxel) / screen.step, 1)
-    const height = Math.max((fine * grid.spacingRAS[2]) / screen.rise, 1)
-    for (const point of this.points) {
-      const [column, row] = onScreen(coarse, screen, this.angle, point)
-      pen.fillRect(column * fine - width / 2, row * fine - height / 2, width, height)
-    }
   }
 
   private listen(): void {
@@ -236,18 +215,6 @@ export class Mip {
     const { grid } = this.scene
     this.onPick(grid.fromRas(grid.clampRas(mm.map((at, axis) => at / (grid.spacingRAS[axis] ?? 1) - 0.5) as Triple)))
   }
-}
-
-/** The voxels at the mask's surface, mm from the image's corner: what is inside of them hides behind them. */
-function surface(mask: Uint8Array, grid: Grid): Triple[] {
-  const points: Triple[] = []
-  const [dx, dy] = grid.step
-  for (let at = mask.indexOf(1); at >= 0; at = mask.indexOf(1, at + 1)) {
-    if (mask[at - dx] && mask[at + dx] && mask[at - dy] && mask[at + dy]) continue
-    const ras = grid.toRas(grid.voxelAt(at))
-    points.push(ras.map((k, axis) => (k + 0.5) * (grid.spacingRAS[axis] ?? 1)) as Triple)
-  }
-  return points
 }
 
 /** 256 opaque colors as a canvas has them in memory. */

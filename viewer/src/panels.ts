@@ -11,8 +11,8 @@ export interface PanelActions {
 const figure = (value: number | null | undefined, digits = 1) =>
   value === null || value === undefined || !Number.isFinite(value) ? '–' : value.toFixed(digits)
 
-/** Volumes below 10 ml are told by their second digit. */
-const volume = (ml: number) => figure(ml, ml < 10 ? 2 : 1)
+/** Three digits at least, and no more behind the point than a reader needs. */
+const volume = (ml: number) => figure(ml, ml < 10 ? 2 : ml < 1000 ? 1 : 0)
 
 export function showLesions(table: LesionTable | null, outdated: boolean, jump: (lesion: Lesion) => void): void {
   const rows = byId('lesion-rows')
@@ -22,7 +22,7 @@ export function showLesions(table: LesionTable | null, outdated: boolean, jump: 
     make('div', { title }, make('dt', {}, name), make('dd', {}, value, make('small', {}, unit)))
   totals.replaceChildren(
     total('Tumor volume', table ? volume(table.total.volume_ml) : '–', ' ml', 'Of all lesions'),
-    total('TLG', table ? figure(table.total.tlg_ml) : '–', ' ml', 'Total lesion glycolysis: volume times mean SUV'),
+    total('TLG', table ? figure(table.total.tlg_ml, table.total.tlg_ml < 1000 ? 1 : 0) : '–', ' ml', 'Total lesion glycolysis: volume times mean SUV'),
     total('Lesions', table ? String(table.total.count) : '–', ''),
     total('Spread', table ? figure(table.total.dmax_mm, 0) : '–', ' mm', 'Largest distance between two lesions'),
   )
@@ -41,7 +41,7 @@ export function showLesions(table: LesionTable | null, outdated: boolean, jump: 
         make('td', {}, String(lesion.number)),
         make('td', {}, volume(lesion.volume_ml)),
         ...cells,
-        make('td', {}, figure(lesion.tlg_ml)),
+        make('td', {}, figure(lesion.tlg_ml, lesion.tlg_ml < 1000 ? 1 : 0)),
       )
       row.addEventListener('click', () => jump(lesion))
       row.addEventListener('keydown', (event) => {
