@@ -88,7 +88,7 @@ function wire(): void {
   document.addEventListener('click', (event) => {
     if (!downloads.querySelector('summary')?.contains(event.target as Node)) downloads.open = false
   })
-  const layouts: Record<Layout, string> = { all: 'All', axial: 'Axial', coronal: 'Coronal', sagittal: 'Sagittal', mip: 'PET' }
+  const layouts: Record<Layout, string> = { all: 'All', axial: 'Axial', coronal: 'Coronal', sagittal: 'Sagittal', mip: 'MIP' }
   for (const [layout, name] of Object.entries(layouts) as [Layout, string][]) {
     const key = Object.keys(layouts).indexOf(layout) || 'Escape'
     const button = make('button', { title: `${name} (${key})` }, name)
