@@ -18,7 +18,8 @@ from lesionclick.evaluation.protocol import EvaluationProtocol
 from lesionclick.evaluation.runner import evaluate_case, evaluate_dataset
 from lesionclick.evaluation.segmenters import BaselineSegmenter, NetworkSegmenter
 from lesionclick.inference.ensemble import Ensemble
-from lesionclick.session.session import Prediction, Session
+from lesionclick.session.prediction import Prediction
+from lesionclick.session.session import Session
 from lesionclick.simulation.interaction import Scribble
 from lesionclick.simulation.readers import CorrectiveReader, Reader, ScribbleReader, first_clicks
 from lesionclick.testing import make_plans, write_model

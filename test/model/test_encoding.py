@@ -66,7 +66,8 @@ def uptake_by_definition(points: np.ndarray, radius: int) -> np.ndarray:
     levels = log_uptake[tuple(points.T)]
     mean = np.tensordot(levels, near**2, 1) / np.maximum((near**2).sum(axis=0), 1e-12)
     relative = np.clip(log_uptake - mean, -2, 2) / 2
-    return EDTEncoding(2).encode(points, SHAPE) + near.max(axis=0) * relative
+    encoded: np.ndarray = EDTEncoding(2).encode(points, SHAPE) + near.max(axis=0) * relative
+    return encoded
 
 
 @pytest.mark.parametrize("radius", [3, 6, 12])

@@ -75,7 +75,7 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
         self.num_epochs = self.settings.epochs
         self.num_iterations_per_epoch = self.settings.iterations
         self.num_val_iterations_per_epoch = self.settings.val_iterations
-        self.save_every = min(self.save_every, max(1, self.num_epochs // 10))  # a short training is killed, too
+        self.save_every: int = min(50, max(1, self.num_epochs // 10))  # nnU-Net's 50; a short training is killed, too
         self.initial_lr = self.settings.initial_lr
         self.oversample_foreground_percent = self.settings.oversample_foreground
         if self.settings.seed is not None:

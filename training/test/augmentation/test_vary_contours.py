@@ -10,7 +10,8 @@ GRID = np.indices((40, 40, 40))
 
 
 def ball(center: int, radius: float) -> np.ndarray:
-    return ((GRID - center) ** 2).sum(0) <= radius**2
+    inside: np.ndarray = ((GRID - center) ** 2).sum(0) <= radius**2
+    return inside
 
 
 def varied(label: np.ndarray, seed: int) -> np.ndarray:
