@@ -93,6 +93,15 @@ def test_engine(benchmark: Benchmark, case_folder: Path, model_folder: Path) -> 
     assert float(rows[16][1]) > 0.99
 
 
+def test_obedience(benchmark: Benchmark, dataset: Path, model_folder: Path) -> None:
+    rows = benchmark("obedience", dataset, "--model", model_folder, "--click-counts", 1, 2)
+    assert column(rows, 0) == ["1", "2"]
+    for row in rows:
+        tumor, background = row[1:4], row[4:7]
+        assert tumor[1:] == background[1:] == ["1", "1"]  # all are obeyed with the rule
+        assert int(tumor[0]) <= 1
+
+
 def test_field_of_view(benchmark: Benchmark, dataset: Path, model_folder: Path) -> None:
     rows = benchmark("field_of_view", dataset, "--model", model_folder, "--networks", "all")
     assert column(rows, 0) == ["case", "all"]
