@@ -194,7 +194,7 @@ def test_what_cannot_be_read_leaves_nothing(tmp_path: Path, refused: Callable[..
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_ended_leaves_nothing(case_folder: Path, tmp_path: Path, number: signal.Signals) -> None:
-    program = "from lesionclick.cli.main import main; main()"
+    program = f"import signal; signal.signal({number:d}, signal.SIG_DFL); from lesionclick.cli.main import main; main()"
     command = [sys.executable, "-c", program, "segment", str(case_folder), "--out", str(tmp_path / "out")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
@@ -203,6 +203,18 @@ def test_a_run_that_is_ended_leaves_nothing(case_folder: Path, tmp_path: Path, n
         assert "Traceback" not in running.stderr.read()
     assert running.returncode == 128 + number
     assert [path.name for path in tmp_path.iterdir()] == [case_folder.name]
+
+
+def test_a_run_under_nohup_goes_on(case_folder: Path, tmp_path: Path) -> None:
+    program = "import signal; signal.signal(1, signal.SIG_IGN); from lesionclick.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "segment", str(case_folder), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        next(line for line in running.stderr if line.startswith("INFO found"))
+        running.send_signal(signal.SIGHUP)
+        running.stderr.read()
+    assert running.returncode == 0
+    assert (tmp_path / "out").is_dir()
 
 
 def test_dicom_objects_need_dicom(case_folder: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
@@ -250,4 +262,4 @@ def test_the_image_is_not_made_larger_by_dicom() -> None:
     for requirement in project["optional-dependencies"]["dicom"]:
         assert f"\n{requirement.partition('==')[0].lower()}==" not in pinned
     assert "requirements.txt" in (ROOT / "Dockerfile").read_text()
-    assert "\n.ci/install dicom\n" in (ROOT / "run.sh").read_text()
+    assert "\n.ci/install dicom,serve\n" in (ROOT / "run.sh").read_text()
