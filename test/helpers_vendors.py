@@ -1,7 +1,7 @@
 """Studies of one phantom as scanners of three vendors store them: several series, grids and headers of their own."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import highdicom
@@ -137,49 +137,39 @@ def dress_philips(slices: Sequence[Dataset]) -> float:
     return 1 / 0.000125
 
 
+GE = Vendor(
+    "GE MEDICAL SYSTEMS",
+    (128, 128, 34),
+    (5.46875, 5.46875, 3.27),
+    (-347.2656, -347.2656, 1.1),
+    dress_ge_start,
+    ExplicitVRLittleEndian,
+    lambda series, image: f"DICOM/PA000001/SE{series:06d}/IM{image:06d}",
+    ct_padding=-3024,
+    same_length=True,
+)
+
+SIEMENS = Vendor(
+    "SIEMENS",
+    (168, 168, 23),
+    (4.07283, 4.07283, 5.0),
+    (-340.0813, -340.0813, 0.5),
+    dress_siemens,
+    ImplicitVRLittleEndian,
+    lambda series, image: f"PATIENT.PT_WB.{series}.{image * 7 % 100}.2020.03.01.{image}.IMA",
+    ct_padding=-1024,
+)
+
 VENDORS = {
-    "ge-start": Vendor(
-        "GE MEDICAL SYSTEMS",
-        (128, 128, 34),
-        (5.46875, 5.46875, 3.27),
-        (-347.2656, -347.2656, 1.1),
-        dress_ge_start,
-        ExplicitVRLittleEndian,
-        lambda series, image: f"DICOM/PA000001/SE{series:06d}/IM{image:06d}",
-        ct_padding=-3024,
-        same_length=True,
+    "ge-start": GE,
+    "ge-admin": replace(
+        GE,
+        dress=dress_ge_admin,
+        name_of=lambda series, image: f"export/{series * 1000 + image:x}/image.dcm",
+        same_length=False,
     ),
-    "ge-admin": Vendor(
-        "GE MEDICAL SYSTEMS",
-        (128, 128, 34),
-        (5.46875, 5.46875, 3.27),
-        (-347.2656, -347.2656, 1.1),
-        dress_ge_admin,
-        ExplicitVRLittleEndian,
-        lambda series, image: f"export/{series * 1000 + image:x}/image.dcm",
-        ct_padding=-3024,
-    ),
-    "siemens": Vendor(
-        "SIEMENS",
-        (168, 168, 23),
-        (4.07283, 4.07283, 5.0),
-        (-340.0813, -340.0813, 0.5),
-        dress_siemens,
-        ImplicitVRLittleEndian,
-        lambda series, image: f"PATIENT.PT_WB.{series}.{image * 7 % 100}.2020.03.01.{image}.IMA",
-        ct_padding=-1024,
-    ),
-    "siemens-enhanced": Vendor(
-        "SIEMENS",
-        (168, 168, 23),
-        (4.07283, 4.07283, 5.0),
-        (-340.0813, -340.0813, 0.5),
-        dress_siemens,
-        ImplicitVRLittleEndian,
-        lambda series, image: f"{series}/{image}",
-        ct_padding=-1024,
-        enhanced=True,
-    ),
+    "siemens": SIEMENS,
+    "siemens-enhanced": replace(SIEMENS, name_of=lambda series, image: f"{series}/{image}", enhanced=True),
     "philips": Vendor(
         "Philips Medical Systems",
         (144, 144, 29),

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from lesionclick_training.augmentation.unknown_outside import OUTSIDE
 from lesionclick_training.data.nnunet_layout import UNKNOWN
+from lesionclick_training.data.parts import largest_part
 
 SMALLEST_RADIUS = 1.5
 """Voxels; of a ball as large as a lesion. Smaller lesions keep their contour, which is a matter of single voxels."""
@@ -63,9 +64,7 @@ def _drawn_anew(lesion_zyx: np.ndarray, radius: float, generator: np.random.Gene
     depth = ndimage.distance_transform_edt(lesion_zyx) - ndimage.distance_transform_edt(~lesion_zyx)
     offset = float(np.clip(OFFSET * generator.normal(), -WHOLE_OFFSET, WHOLE_OFFSET))
     waves = generator.uniform(0, WAVES) * _smooth_noise(lesion_zyx.shape, radius, generator)
-    parts, _ = ndimage.label(depth + radius * (offset + waves) > 0, np.ones((3, 3, 3)))
-    largest: np.ndarray = parts == np.bincount(parts.ravel(), minlength=2)[1:].argmax() + 1
-    return largest
+    return largest_part(depth + radius * (offset + waves) > 0)
 
 
 def _smooth_noise(shape_zyx: tuple[int, ...], length: float, generator: np.random.Generator) -> np.ndarray:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
+from lesionclick_training.data.parts import largest_part
 from lesionclick_training.phantom.foci import Focus
 from lesionclick_training.phantom.masses import radius_of
 from lesionclick_training.phantom.population import Reading, draw
@@ -46,17 +46,8 @@ def draw_contours(
             highest = float(pet[distance < 1].max())
             if highest > 1.6 * around:
                 inside = (pet > around + level * (highest - around)) & (distance < LEAK_MM)
-        inside = _largest_part(inside)
+        inside = largest_part(inside)  # no reader draws loose voxels
         if not inside.any():
             inside[np.unravel_index(distance.argmin(), distance.shape)] = True
         label[box][inside] = 1
     return label
-
-
-def _largest_part(mask_zyx: np.ndarray) -> np.ndarray:
-    """The largest connected part (26 neighbors) of a mask: no reader draws loose voxels."""
-    parts, count = ndimage.label(mask_zyx, np.ones((3, 3, 3)))
-    if count < 2:
-        return mask_zyx
-    largest: np.ndarray = parts == np.bincount(parts.ravel())[1:].argmax() + 1
-    return largest
