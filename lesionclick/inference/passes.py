@@ -29,11 +29,6 @@ class Pass:
     everywhere: bool
 
     @property
-    def is_plain(self) -> bool:
-        """Whether tiles are shown as they are, without any mirroring."""
-        return self.mirrorings == ((),)
-
-    @property
     def decides(self) -> bool:
         """Whether it is one of those by which it is decided what is quiet."""
         return self.everywhere and () in self.mirrorings
