@@ -100,11 +100,14 @@ def cases_command(
         ),
     ] = False,
     extend: Extend = None,
+    description: Annotated[
+        str, typer.Option(help="What the cases are; models trained on the dataset say it at every run.")
+    ] = "",
 ) -> None:
     """Adds cases in the container's layout to a dataset; their organs are unknown."""
     from lesionclick_training.data.cases import convert_cases
 
-    names = convert_cases(folder, dataset, cross_validate=cross_validate, extend=extend)
+    names = convert_cases(folder, dataset, cross_validate=cross_validate, extend=extend, description=description)
     typer.echo(f"{dataset}: {len(names)} cases added")
 
 

@@ -21,7 +21,7 @@ from lesionclick_training.data.organs import warn_of_missing_organs
 
 
 def convert_cases(
-    folder: Path, dataset: Path, *, cross_validate: bool = False, extend: Path | None = None
+    folder: Path, dataset: Path, *, cross_validate: bool = False, extend: Path | None = None, description: str = ""
 ) -> list[str]:
     """Adds all cases of a folder to a dataset, which is made where it is missing.
 
@@ -30,6 +30,7 @@ def convert_cases(
         dataset: the folder DatasetXXX_Name.
         cross_validate: whether networks are to be validated on the new cases; see `nnunet_layout.adding_cases`.
         extend: a smaller dataset, which `dataset` is made of first (`nnunet_layout.adding_cases`).
+        description: what the cases are, added to the dataset's own, which each model trained on it says at every run.
 
     Returns:
         The names of the cases added, which are those of their folders, sorted.
@@ -42,7 +43,7 @@ def convert_cases(
     if cases.is_nnunet:
         raise CaseError(f"{folder}: has nnU-Net's layout already, expected cases in the container's layout")
     with (
-        adding_cases(dataset, extend=extend, cross_validate=cross_validate) as staged,
+        adding_cases(dataset, description, extend, cross_validate=cross_validate) as staged,
         Progress("converting cases", len(cases.names), "cases") as progress,
     ):
         for name in cases.names:

@@ -65,13 +65,15 @@ def test_cases_in_the_containers_layout_are_added_or_cross_validated(tmp_path: P
     folder, small, large = tmp_path / "cases", tmp_path / "Dataset400_Small", tmp_path / "Dataset401_Large"
     for seed in range(5):
         write_labelled_case(folder / f"sts_fdg_{seed}", make_lesions(), seed)
-    assert run("cases", folder, small) == f"{small}: 5 cases added\n"
+    assert run("cases", folder, small, "--description", "five real cases") == f"{small}: 5 cases added\n"
+    assert json.loads((small / "dataset.json").read_text())["description"] == "five real cases"
     assert not (small / "splits_final.json").exists()
     for path in folder.iterdir():
         path.rename(folder / path.name.replace("sts", "more"))
     assert run("cases", folder, large, "--extend", small, "--cross-validate") == f"{large}: 5 cases added\n"
     folds = json.loads((large / "splits_final.json").read_text())
     assert [len(fold["train"]) for fold in folds] == [9] * 5
+    assert json.loads((large / "dataset.json").read_text())["description"] == "five real cases"
     assert {name.partition("_")[0] for fold in folds for name in fold["val"]} == {"more"}
 
 
