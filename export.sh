@@ -6,9 +6,13 @@ set -euo pipefail
 cd "$(dirname "$0")"
 model=${1:-resources/model}
 tag=${2:-lesionclick}
+LIMIT_GB=10
 
 [ -f "$model/plans.json" ] || { echo "error: $model: holds no plans.json, expected a model folder" >&2; exit 2; }
 docker image inspect "$tag" >/dev/null 2>&1 || ./build.sh "$tag"
+bytes=$(docker image inspect --format '{{.Size}}' "$tag")
+[ "$bytes" -le $((LIMIT_GB * 10 ** 9)) ] ||
+    { echo "error: $tag: has $((bytes / 10 ** 6)) MB unpacked, the platform takes at most $LIMIT_GB GB" >&2; exit 2; }
 
 mkdir -p dist
 trap 'rm -f dist/.*.part' EXIT
