@@ -26,6 +26,7 @@ from lesionclick.server.schemas import HealthOut, ModelOut, ProblemOut
 from lesionclick.server.security import Access, Guard
 from lesionclick.server.sessions import Sessions
 from lesionclick.server.settings import ModelIdentity, ServerSettings
+from lesionclick.server.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -84,9 +85,10 @@ def create_app(
             max_upload_bytes=settings.max_upload,
         )
 
-    app.include_router(cases_router(cases, sessions))
+    turns = Turns()
+    app.include_router(cases_router(cases, sessions, turns))
     app.include_router(sessions_router(sessions))
-    app.include_router(results_router(sessions, LesionMeasurer(sessions)))
+    app.include_router(results_router(sessions, LesionMeasurer(sessions), turns))
     add_page(app, page)
     add_problems(app)
     app.add_middleware(Guard, access=access)

@@ -94,10 +94,9 @@ class CaseLibrary:
             UnknownError: there is no such case.
             CaseError: it cannot be read, or is not what it was when its clicks were made.
         """
-        record = self.record(case_id)
-        with self._lock:
-            reading = self._reading.setdefault(case_id, threading.Lock())
-        with reading:
+        self.record(case_id)
+        with self._reading_of(case_id):
+            record = self.record(case_id)  # it may have been removed meanwhile
             case = self._read.get(case_id)
             if case is None:
                 case = self._open(record)
@@ -115,7 +114,19 @@ class CaseLibrary:
         """Removes an upload with its files and its session in the store."""
         self._store.remove_case(case_id)
         self._offered.discard(case_id)
+        with self._reading_of(case_id):  # whoever reads it now would keep it afterwards
+            case = self._read.pop(case_id, None)
+            if self._last is case:
+                self._last = None
+            self._geometries.pop(case_id, None)
+        with self._lock:
+            self._reading.pop(case_id, None)
         shutil.rmtree(self.folder / case_id, ignore_errors=True)
+
+    def _reading_of(self, case_id: str) -> threading.Lock:
+        """Held by whoever reads a case, so that it is read once for all."""
+        with self._lock:
+            return self._reading.setdefault(case_id, threading.Lock())
 
     def _open(self, record: CaseRecord) -> Case:
         if record.source is not None:

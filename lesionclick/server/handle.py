@@ -16,9 +16,10 @@ from lesionclick.case.geometry import Geometry
 from lesionclick.server.mask_files import MaskFiles
 from lesionclick.server.names import new_id
 from lesionclick.server.problems import ServerError, UnknownError
-from lesionclick.server.progress import MaskSoFar, Progress, Stage
+from lesionclick.server.progress import MaskSoFar, Progress, Stage, pack_mask
 from lesionclick.server.records import SessionRecord
 from lesionclick.server.store import Store
+from lesionclick.session.history import require_inside
 
 MAX_CLICKS = 20_000
 """Of a session, scribbles included."""
@@ -128,16 +129,17 @@ class SessionHandle:
         """Adds clicks in one change.
 
         Raises:
-            ServerError: a click is outside of the image, or there are too many.
+            CaseError: a click is outside of the image.
+            ServerError: there are too many.
             UnknownError: the session was removed.
         """
-        size = self.geometry.size
-        for click in clicks:
-            for axis, value, length in zip("xyz", (click.x, click.y, click.z), size, strict=True):
-                if not 0 <= value < length:
-                    raise ServerError(f"the click has {axis} = {value}, outside the image (0 to {length - 1})")
-        require_few((*self._record.clicks, *clicks))
-        self._change(lambda: self._store.add_clicks(self.id, clicks))
+        require_inside(clicks, self.geometry)
+
+        def add() -> SessionRecord:
+            require_few((*self._record.clicks, *clicks))
+            return self._store.add_clicks(self.id, clicks)
+
+        self._change(add)
 
     def add_click(self, click: Click) -> None:
         """Adds a click; see `add_clicks`."""
@@ -228,9 +230,14 @@ class SessionHandle:
 
     # for the worker and for `Sessions`
 
-    def report(self, progress: Progress) -> None:
-        """Says how far the mask is; listeners are told at once of another stage, and else now and then."""
+    def report(self, progress: Progress, revision: int | None = None) -> None:
+        """Says how far the mask is; listeners are told at once of another stage, and else now and then.
+
+        Where it is about a revision of the clicks, and they have changed since, nothing is said.
+        """
         with self._changed:
+            if revision is not None and revision != self._record.revision:
+                return
             is_new = progress.stage != self._progress.stage
             self._progress = progress
             if is_new or time.monotonic() - self._last_message >= PROGRESS_SECONDS:
@@ -242,13 +249,13 @@ class SessionHandle:
         A final mask stays where what comes is of the same clicks and either the same or not final, as when a session
         comes back into memory. Progress is taken over where the clicks are still those.
         """
-        packed = np.packbits(mask_zyx)
+        packed = pack_mask(mask_zyx)
         with self._changed:
             mask = self._mask
             if progress is not None and self._record.revision == revision:
                 self._progress = progress
             known = mask is not None and mask.final and mask.revision == revision
-            if mask is None or not known or (final and not np.array_equal(mask.packed, packed)):
+            if mask is None or not known or (final and mask.packed != packed):
                 # milliseconds, so that versions of a server that was started anew are larger
                 version = max(int(time.time() * 1000), 0 if mask is None else mask.version + 1)
                 self._mask = MaskSoFar(version, revision, final, mask_zyx.shape, packed)

@@ -1,7 +1,7 @@
 """Masks on disk: the last final one of each session, for a server that starts again, and those to start from."""
 
 import shutil
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -48,11 +48,19 @@ class MaskFiles:
         """Removes all masks of a session."""
         shutil.rmtree(self._folder / session_id, ignore_errors=True)
 
-    def drop_all_but(self, session_ids: Container[str | None]) -> None:
-        """Removes the folders of sessions that are none of these, as a killed server can leave one."""
-        for path in self._folder.glob("*/"):
-            if path.name not in session_ids:
-                self.remove(path.name)
+    def drop_all_but(self, sessions: Mapping[str, Container[str]]) -> None:
+        """Removes what killed servers and changes that cannot be redone any more have left.
+
+        Args:
+            sessions: all that there are, with the names of the masks to start from in the history of each.
+        """
+        for folder in self._folder.glob("*/"):
+            if folder.name not in sessions:
+                self.remove(folder.name)
+                continue
+            for path in folder.glob("start-*.mha"):
+                if path.stem.removeprefix("start-") not in sessions[folder.name]:
+                    path.unlink(missing_ok=True)
 
     def _path(self, session_id: str, revision: int) -> Path:
         return self._folder / session_id / f"mask-{revision}.mha"

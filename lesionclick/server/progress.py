@@ -1,6 +1,7 @@
 """Progress of a session: what is done for it, and the mask that there is meanwhile."""
 
 import math
+import zlib
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -45,16 +46,22 @@ class MaskSoFar:
         revision: of the clicks that it shows.
         final: whether all networks have seen these clicks.
         shape_zyx: of the case's grid.
-        packed: the voxels, eight a byte, since masks of all sessions stay in memory.
+        packed: see `pack_mask`.
     """
 
     version: int
     revision: int
     final: bool
     shape_zyx: tuple[int, ...]
-    packed: np.ndarray
+    packed: bytes
 
     @property
     def mask_zyx(self) -> np.ndarray:
         """uint8 on the case's grid, 0 and 1; a new array each time."""
-        return np.unpackbits(self.packed, count=math.prod(self.shape_zyx)).reshape(self.shape_zyx)
+        bits = np.frombuffer(zlib.decompress(self.packed), np.uint8)
+        return np.unpackbits(bits, count=math.prod(self.shape_zyx)).reshape(self.shape_zyx)
+
+
+def pack_mask(mask_zyx: np.ndarray) -> bytes:
+    """A mask of 0 and 1, eight voxels a byte and compressed, since masks of all sessions stay in memory."""
+    return zlib.compress(np.packbits(mask_zyx).data, 1)

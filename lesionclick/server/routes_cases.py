@@ -13,20 +13,21 @@ from lesionclick.case.clicks import Click
 from lesionclick.case.markups import read_click_files
 from lesionclick.errors import CaseError
 from lesionclick.server.cases import CaseLibrary, read_upload
-from lesionclick.server.downloads import ct_nifti, pet_nifti
+from lesionclick.server.downloads import download, write_ct, write_pet
 from lesionclick.server.handle import require_few
 from lesionclick.server.names import new_id
 from lesionclick.server.problems import ServerError
 from lesionclick.server.records import CaseRecord
 from lesionclick.server.schemas import CaseDetailOut, CaseOut, SessionOut
 from lesionclick.server.sessions import Sessions
+from lesionclick.server.turns import Turns
 from lesionclick.server.uploads import store_clicks, store_image
 
 MAX_NAME = 100
 """Characters of a case's name."""
 
 
-def cases_router(cases: CaseLibrary, sessions: Sessions) -> APIRouter:
+def cases_router(cases: CaseLibrary, sessions: Sessions, turns: Turns) -> APIRouter:
     """The routes below /api/cases."""
     router = APIRouter(prefix="/api/cases", tags=["cases"])
 
@@ -35,7 +36,7 @@ def cases_router(cases: CaseLibrary, sessions: Sessions) -> APIRouter:
         """The cases that the server was given, and those that were uploaded."""
         return [CaseOut.of(record) for record in cases.records()]
 
-    @router.post("", status_code=201)
+    @router.post("", status_code=201, dependencies=[turns.taken])
     def upload_case(
         ct: UploadFile, pet: UploadFile, clicks: UploadFile | None = None, name: Annotated[str, Form()] = ""
     ) -> CaseOut:
@@ -45,7 +46,7 @@ def cases_router(cases: CaseLibrary, sessions: Sessions) -> APIRouter:
         """
         return CaseOut.of(_add_upload(cases, ct, pet, clicks, name or _stem(ct.filename or "")))
 
-    @router.get("/{case}")
+    @router.get("/{case}", dependencies=[turns.taken])
     def get_case(case: str) -> CaseDetailOut:
         """A case with its grid."""
         record = cases.record(case)
@@ -54,23 +55,18 @@ def cases_router(cases: CaseLibrary, sessions: Sessions) -> APIRouter:
     @router.delete("/{case}", status_code=204)
     def remove_case(case: str) -> Response:
         """Removes an uploaded case with its files, its session and its clicks."""
-        record = cases.record(case)
-        if record.source is not None:
-            raise ServerError("this case was not uploaded: its files stay, and its session can be removed by itself")
-        if record.session_id is not None:
-            sessions.remove(record.session_id)
-        cases.remove_upload(case)
+        sessions.remove_case(case)
         return Response(status_code=204)
 
-    @router.get("/{case}/ct.nii.gz", response_class=Response)
+    @router.get("/{case}/ct.nii.gz", response_class=Response, dependencies=[turns.taken])
     def get_ct(case: str, request: Request) -> Response:
         """The CT on the case's grid: int16, HU."""
-        return _image(cases, case, request, "ct", ct_nifti)
+        return _image(cases, case, request, "ct", write_ct)
 
-    @router.get("/{case}/pet.nii.gz", response_class=Response)
+    @router.get("/{case}/pet.nii.gz", response_class=Response, dependencies=[turns.taken])
     def get_pet(case: str, request: Request) -> Response:
         """The PET on the case's grid: float32, SUV."""
-        return _image(cases, case, request, "pet", pet_nifti)
+        return _image(cases, case, request, "pet", write_pet)
 
     @router.post("/{case}/session")
     def open_session(case: str) -> SessionOut:
@@ -98,18 +94,25 @@ def _add_upload(
             except CaseError as error:
                 raise CaseError(str(error).replace(str(path), "the file of clicks")) from error
         require_few(start_clicks)
-        shutil.move(folder, cases.folder / case_id)
-    return cases.add_upload(case_id, _printable(name)[:MAX_NAME] or "case", start_clicks)
+        kept = cases.folder / case_id
+        shutil.move(folder, kept)
+    try:
+        return cases.add_upload(case_id, _printable(name)[:MAX_NAME] or "case", start_clicks)
+    except ServerError:
+        shutil.rmtree(kept, ignore_errors=True)
+        raise
 
 
-def _image(cases: CaseLibrary, case_id: str, request: Request, kind: str, pack: Callable[[Case], bytes]) -> Response:
+def _image(
+    cases: CaseLibrary, case_id: str, request: Request, kind: str, write: Callable[[Case, Path], None]
+) -> Response:
     """An image; a browser that has it already is told so, by the digest of the case's images."""
     case = cases.read(case_id)
     tag = f'"{kind}-{cases.record(case_id).digest}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    return Response(pack(case), media_type="application/gzip", headers=headers)
+    return download(".nii.gz", lambda path: write(case, path), "application/gzip", headers)
 
 
 def _stem(filename: str) -> str:

@@ -6,33 +6,34 @@ from pathlib import Path
 
 from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
-from starlette.background import BackgroundTask
 
 from lesionclick.case.clicks import write_clicks
-from lesionclick.server.downloads import mask_file
+from lesionclick.case.images import write_mask
+from lesionclick.server.downloads import download
 from lesionclick.server.handle import SessionHandle
 from lesionclick.server.lesions import LesionMeasurer
 from lesionclick.server.problems import UnknownError
 from lesionclick.server.progress import MaskSoFar
 from lesionclick.server.schemas import LesionsOut, MaskOut
 from lesionclick.server.sessions import Sessions
+from lesionclick.server.turns import Turns
 
 
-def results_router(sessions: Sessions, measurer: LesionMeasurer) -> APIRouter:
+def results_router(sessions: Sessions, measurer: LesionMeasurer, turns: Turns) -> APIRouter:
     """The routes below /api/sessions that give files and figures."""
     router = APIRouter(prefix="/api/sessions", tags=["results"])
 
-    @router.get("/{session}/mask.nii.gz", response_class=Response)
-    def get_mask_nifti(session: str) -> Response:
+    @router.get("/{session}/mask.nii.gz", response_class=FileResponse, dependencies=[turns.taken])
+    def get_mask_nifti(session: str) -> FileResponse:
         """The mask so far as NIfTI: uint8, 0 and 1, on the case's grid."""
         return _mask(sessions.get(session), ".nii.gz", "application/gzip")
 
-    @router.get("/{session}/mask.mha", response_class=Response)
-    def get_mask_meta(session: str) -> Response:
+    @router.get("/{session}/mask.mha", response_class=FileResponse, dependencies=[turns.taken])
+    def get_mask_meta(session: str) -> FileResponse:
         """The mask so far as MetaImage, likewise."""
         return _mask(sessions.get(session), ".mha", "application/octet-stream")
 
-    @router.get("/{session}/lesions")
+    @router.get("/{session}/lesions", dependencies=[turns.taken])
     def get_lesions(session: str) -> LesionsOut:
         """The lesions of the mask so far, largest first, with volume and uptake."""
         handle = sessions.get(session)
@@ -40,13 +41,15 @@ def results_router(sessions: Sessions, measurer: LesionMeasurer) -> APIRouter:
         lesions, total = measurer.rows(handle, mask)
         return LesionsOut(mask=MaskOut.of(mask), lesions=lesions, total=total)
 
-    @router.get("/{session}/lesions.csv", response_class=Response)
+    @router.get("/{session}/lesions.csv", response_class=Response, dependencies=[turns.taken])
     def get_lesions_csv(session: str) -> Response:
         """The same as `lesionclick segment` writes it, a line a lesion."""
         handle = sessions.get(session)
         mask = _require_mask(handle)
         return Response(
-            measurer.csv(handle, mask), media_type="text/csv; charset=utf-8", headers=_headers(mask, "lesions.csv")
+            measurer.csv(handle, mask),
+            media_type="text/csv; charset=utf-8",
+            headers={**_headers(mask), "Content-Disposition": 'attachment; filename="lesions.csv"'},
         )
 
     @router.get("/{session}/clicks.json", response_class=Response)
@@ -60,22 +63,17 @@ def results_router(sessions: Sessions, measurer: LesionMeasurer) -> APIRouter:
         headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{path.name}"'}
         return Response(content, media_type="application/json", headers=headers)
 
-    @router.get("/{session}/session.zip", response_class=FileResponse)
+    @router.get("/{session}/session.zip", response_class=FileResponse, dependencies=[turns.taken])
     def get_saved(session: str) -> FileResponse:
         """The session with its images, clicks and their history, for `lesionclick.Session.restore` once unpacked."""
         handle = sessions.get(session)
-        with tempfile.TemporaryDirectory() as folder:
-            sessions.save(handle, Path(folder))
-            with tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as file:
-                path = Path(file.name)
-            shutil.make_archive(str(path.with_suffix("")), "zip", folder)
-        return FileResponse(
-            path,
-            media_type="application/zip",
-            filename="session.zip",
-            headers={"Cache-Control": "no-store"},
-            background=BackgroundTask(path.unlink),
-        )
+
+        def write(path: Path) -> None:
+            with tempfile.TemporaryDirectory() as folder:
+                sessions.save(handle, Path(folder))
+                shutil.make_archive(str(path.with_suffix("")), "zip", folder)
+
+        return download(".zip", write, "application/zip", {"Cache-Control": "no-store"}, "session.zip")
 
     return router
 
@@ -86,17 +84,21 @@ def _require_mask(handle: SessionHandle) -> MaskSoFar:
     return handle.mask
 
 
-def _mask(handle: SessionHandle, ending: str, media_type: str) -> Response:
-    mask = _require_mask(handle)
-    content = mask_file(mask.mask_zyx, handle.geometry, ending)
-    return Response(content, media_type=media_type, headers=_headers(mask, f"mask{ending}"))
+def _mask(handle: SessionHandle, ending: str, media_type: str) -> FileResponse:
+    mask, geometry = _require_mask(handle), handle.geometry
+    return download(
+        ending,
+        lambda path: write_mask(mask.mask_zyx, geometry, path),
+        media_type,
+        _headers(mask),
+        f"mask{ending}",
+    )
 
 
-def _headers(mask: MaskSoFar, filename: str) -> dict[str, str]:
+def _headers(mask: MaskSoFar) -> dict[str, str]:
     return {
         "X-Mask-Version": str(mask.version),
         "X-Mask-Final": "true" if mask.final else "false",
         "X-Mask-Revision": str(mask.revision),
         "Cache-Control": "no-store",
-        "Content-Disposition": f'attachment; filename="{filename}"',
     }

@@ -84,7 +84,7 @@ async def _serve(
     ]
     while not all(server.started for server in servers) and not any(task.done() for task in tasks):
         await asyncio.sleep(0.02)
-    if on_start is not None:
+    if on_start is not None and all(server.started for server in servers):
         on_start()
     await asyncio.gather(*tasks)
 

@@ -16,9 +16,10 @@ from lesionclick.server.cases import CaseLibrary
 from lesionclick.server.handle import SessionHandle
 from lesionclick.server.mask_files import MaskFiles
 from lesionclick.server.memory import SessionMemory
-from lesionclick.server.problems import UnknownError
+from lesionclick.server.problems import NoRoomError, ServerError
 from lesionclick.server.progress import Progress, Stage
 from lesionclick.server.records import SessionRecord
+from lesionclick.server.room import require_room
 from lesionclick.server.settings import ModelIdentity, ServerSettings
 from lesionclick.server.store import Store
 from lesionclick.server.worker import Worker
@@ -62,13 +63,13 @@ class Sessions:
         self._masks = MaskFiles(settings.sessions)
         self._handles: dict[str, SessionHandle] = {}
         self._starting_masks: weakref.WeakKeyDictionary[Session, str | None] = weakref.WeakKeyDictionary()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is in the store has a handle, and what is not has none
         self._memory = SessionMemory(settings.max_sessions, self._close)
         self._worker = Worker(self._compute)
 
     def start(self) -> None:
         """Starts to compute, at first what was open when the server before this one ended."""
-        self._masks.drop_all_but({record.session_id for record in self._store.cases()})
+        self._masks.drop_all_but(self._store.starting_masks())
         offered = {record.session_id for record in self._cases.records()}
         for place, session_id in enumerate(self._store.open_sessions()):
             if session_id in offered and place < self._settings.max_sessions:
@@ -87,8 +88,9 @@ class Sessions:
         Raises:
             UnknownError: there is no such case.
         """
-        self._cases.record(case_id)
-        handle = self.get(self._store.open_session(case_id).id)
+        with self._lock:
+            self._cases.record(case_id)
+            handle = self.get(self._store.open_session(case_id).id)
         if not self._is_done(handle):
             handle.retry()
             self._worker.request(handle)
@@ -116,14 +118,30 @@ class Sessions:
         Raises:
             UnknownError: there is none.
         """
-        handle = self.get(session_id)
         with self._lock:
-            if self._handles.pop(session_id, None) is None:
-                raise UnknownError("the session was removed")
+            handle = self.get(session_id)
+            self._store.remove_session(session_id)
+            del self._handles[session_id]
         handle.mark_removed()
-        self._store.remove_session(session_id)
         self._memory.drop(session_id)
         self._masks.remove(session_id)
+
+    def remove_case(self, case_id: str) -> None:
+        """Removes an upload with its files and its session.
+
+        Raises:
+            UnknownError: there is no such case.
+            ServerError: the case was not uploaded.
+        """
+        with self._lock:
+            record = self._cases.record(case_id)
+            if record.source is not None:
+                raise ServerError(
+                    "this case was not uploaded: its files stay, and its session can be removed by itself"
+                )
+            if record.session_id is not None:
+                self.remove(record.session_id)
+            self._cases.remove_upload(case_id)
 
     def save(self, handle: SessionHandle, folder: Path) -> None:
         """Writes a session into a folder for `Session.restore`, images included, without what tiles gave."""
@@ -147,10 +165,10 @@ class Sessions:
         return self._cases.read(handle.case_id)
 
     def _compute(self, handle: SessionHandle, is_superseded: Callable[[], bool]) -> None:
-        if self._is_done(handle):  # somebody has asked while it was computed
-            handle.report(DONE)
-            return
         record = handle.record
+        if self._is_done(handle):  # somebody has asked while it was computed
+            handle.report(DONE, record.revision)
+            return
         session = self._memory.get(handle.id) or self._open(handle)
         self._take_starting_mask(session, record)
         text = "computing the mask" if record.clicks else "computing the automatic mask"
@@ -212,8 +230,9 @@ class Sessions:
         logger.info("session %s is closed to make room", session_id)
         self._store.set_open(session_id, False)
         try:
+            require_room(self._settings.data, self._settings.tile_cache_bytes)
             session.save(self._saved(session_id), with_images=False)
-        except CaseError as error:
+        except (CaseError, NoRoomError) as error:
             logger.warning("what session %s has computed is not kept: %s", session_id, error)
             shutil.rmtree(self._saved(session_id), ignore_errors=True)
 

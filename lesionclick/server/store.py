@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lesionclick.case.clicks import Click
+from lesionclick.server.changes import replay
 from lesionclick.server.database import Database
 from lesionclick.server.names import new_id, quoted
 from lesionclick.server.problems import UnknownError
@@ -146,7 +147,7 @@ class Store:
         )
 
     def history(self, session_id: str) -> tuple[list[tuple[Click, ...]], int]:
-        """The clicks before and after each change, those that were undone last, and which of these states counts."""
+        """The clicks before and after each change, and which of these states counts; the nearest ones, see `replay`."""
         with self._database.transaction():
             place, last = self._place(session_id), self._last_change(session_id)
             rows = self._database.rows(
@@ -155,16 +156,16 @@ class Store:
                 " WHERE changes.session_id = ? ORDER BY number, click_id",
                 (session_id,),
             )
-        there: dict[int, Click] = {}
-        states = []
-        for number in range(last + 1):
-            for _, click_id, adds, *click in (row for row in rows if row[0] == number):
-                if adds:
-                    there[click_id] = Click(*click)
-                else:
-                    del there[click_id]
-            states.append(tuple(there[click_id] for click_id in sorted(there)))
-        return states, place
+        return replay(((number, each, adds, Click(*click)) for number, each, adds, *click in rows), place, last)
+
+    def starting_masks(self) -> dict[str, set[str]]:
+        """All sessions, each with the names of the masks to start from in its history."""
+        with self._database.transaction():
+            names: dict[str, set[str]] = {row[0]: set() for row in self._database.rows("SELECT id FROM sessions")}
+            rows = self._database.rows("SELECT session_id, name FROM starting_masks WHERE name IS NOT NULL")
+        for session_id, name in rows:
+            names[session_id].add(name)
+        return names
 
     def remove_session(self, session_id: str) -> None:
         """Forgets a session, its clicks and their history."""

@@ -5,8 +5,8 @@ and the header of an image can name another file to read voxels from: both are f
 """
 
 import gzip
+import os
 import re
-import shutil
 import zlib
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +14,7 @@ from typing import BinaryIO
 import SimpleITK as sitk
 
 from lesionclick.server.problems import NoRoomError, NotAnImageError, ServerError, TooLargeError
+from lesionclick.server.room import require_room
 
 ENDINGS = (".nii.gz", ".nii", ".mha", ".nrrd")
 """Of the formats that are taken: one file an image, which says where its voxels lie in the world."""
@@ -25,9 +26,6 @@ MAX_VOXELS = 1 << 29
 """Of an image: each takes 4 bytes of memory, however few it has in the file."""
 
 MAX_CLICKS_BYTES = 16 << 20
-
-MIN_FREE_BYTES = 1 << 30
-"""Stay free on the disk."""
 
 _MAX_HEADER = 1 << 16
 
@@ -50,8 +48,7 @@ def store_image(source: BinaryIO, filename: str, folder: Path, kind: str) -> Pat
     ending = next((each for each in ENDINGS if filename.lower().endswith(each)), None)
     if ending is None:
         raise NotAnImageError(f"{words}: its name does not end with one of {', '.join(ENDINGS)}")
-    if shutil.disk_usage(folder).free < MIN_FREE_BYTES + MAX_IMAGE_BYTES:
-        raise NoRoomError("the disk of the server has no room for another case")
+    require_room(folder, MAX_IMAGE_BYTES)
     path = folder / f"{kind}{'.nii' if ending == '.nii.gz' else ending}"
     try:
         with path.open("xb") as target:
@@ -60,6 +57,8 @@ def store_image(source: BinaryIO, filename: str, folder: Path, kind: str) -> Pat
                     _copy(unpacked, target, MAX_IMAGE_BYTES + _MAX_HEADER, words)
             else:
                 _copy(source, target, MAX_IMAGE_BYTES + _MAX_HEADER, words)
+            target.flush()
+            os.fsync(target.fileno())  # a case that the store has comes through a power cut, too
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise ServerError(f"{words}: its gzip is damaged or cut short") from None
     except OSError as error:

@@ -49,10 +49,10 @@ class Worker:
         """Has a session computed, after those that wait already."""
         with self._changed:
             self._waiting.setdefault(handle.id, handle)
-            current = self._current
+            if self._current is not None and self._current is not handle:
+                # said before the worker can take it up, or it would take back what the worker says
+                handle.report(Progress(Stage.waiting, "waiting for another case to be computed"))
             self._changed.notify_all()
-        if current is not None and current is not handle:
-            handle.report(Progress(Stage.waiting, "waiting for another case to be computed"))
 
     def _run(self) -> None:
         while True:
@@ -80,8 +80,9 @@ class Worker:
             handle.take_back_progress()  # whoever changed the clicks has also asked for the next computation
         except LesionClickError as error:
             logger.warning("session %s: %s", handle.id, error)
-            handle.report(Progress(Stage.failed, "this could not be computed", error=str(error)))
+            handle.report(Progress(Stage.failed, "this could not be computed", error=str(error)), revision)
         except Exception as error:  # the thread goes on, whatever happens to one session
             logger.exception("session %s", handle.id)
             what = "memory ran out" if isinstance(error, MemoryError) else "an unexpected error, see the server's log"
-            handle.report(Progress(Stage.failed, "this could not be computed", error=f"{what}; clicks are kept"))
+            about = Progress(Stage.failed, "this could not be computed", error=f"{what}; clicks are kept")
+            handle.report(about, revision)

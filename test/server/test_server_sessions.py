@@ -174,8 +174,9 @@ def test_ten_sessions_take_the_memory_of_two(tmp_path: Path, ensemble: Ensemble)
             assert handle.wait_for_mask(120) is not None
             assert in_memory(Session) <= before[Session] + 2
             assert in_memory(Case) <= before[Case] + 3  # and the one that was read last
-        masks = [handle.mask.packed.nbytes for handle in handles if handle.mask is not None]
-        assert masks == [np.prod(SHAPE) / 8] * 10
+        masks = [len(handle.mask.packed) for handle in handles if handle.mask is not None]
+        assert len(masks) == 10
+        assert max(masks) <= np.prod(SHAPE) / 8 + 64
 
 
 def test_what_fails_is_said_and_does_not_stop_the_others(
@@ -230,7 +231,7 @@ def test_clicks_are_checked_and_the_start_is_kept(tmp_path: Path, ensemble: Ense
             (Click(0, -1, 0, "tumor"), "y = -1"),
             (Click(0, 0, z, "tumor"), "z = 20"),
         ):
-            with pytest.raises(ServerError, match=text):
+            with pytest.raises(CaseError, match=text):
                 handle.add_click(click)
         assert y == 22
         assert handle.record.revision == 0
