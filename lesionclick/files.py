@@ -14,6 +14,8 @@ from typing import Any
 
 from lesionclick.errors import CaseError, LesionClickError
 
+_temporaries: set[Path] = set()  # of what this process is writing now
+
 
 def require_writable(path: Path) -> None:
     """Raises CaseError where a file could not be written at `path`; makes nothing."""
@@ -53,6 +55,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     # no other process has the name, on whatever machine; endings such as .nii.gz stay, which name a format
     temporary = path.with_name(f".{secrets.token_hex(8)}.{path.name}")
+    _temporaries.add(temporary)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -60,6 +63,14 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise CaseError(f"{path}: cannot be written: {describe_error(error)}") from error
     finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        _temporaries.discard(temporary)
+
+
+def remove_temporaries() -> None:
+    """Removes what any thread of this process has half written, for a process that ends at once."""
+    for temporary in list(_temporaries):
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 

@@ -9,6 +9,7 @@ import numpy as np
 from lesionclick.case.clicks import Click, read_clicks, write_clicks
 from lesionclick.case.geometry import Geometry, require_same_grid
 from lesionclick.case.images import array_from_image, read_image, write_image, write_mask
+from lesionclick.case.sockets import Wanted, find_inputs
 from lesionclick.errors import CaseError
 from lesionclick.files import describe_error
 
@@ -19,6 +20,13 @@ PET_FOLDER = Path("images/pet")
 CLICKS_FILE = Path("lesion-clicks.json")
 
 MASK_FOLDER = Path("images/tumor-lesion-segmentation")
+
+INPUTS = {
+    "the CT": Wanted(("ct-image", "ct"), CT_FOLDER),
+    "the PET": Wanted(("pet-image", "pet"), PET_FOLDER),
+    "the list of clicks": Wanted(("lesion-clicks",), CLICKS_FILE),
+}
+"""By what they are in a sentence."""
 
 TRUTH_FILE = Path("truth.mha")  # the true lesions of a case, where they are known; the platform gives none
 
@@ -46,14 +54,17 @@ class Case:
         """Reads a case in Grand Challenge layout (autoPET/CT IV Task 1).
 
         Args:
-            folder: holds images/ct and images/pet with one image each, and lesion-clicks.json.
+            folder: holds images/ct and images/pet with one image each, and lesion-clicks.json; or else an inputs.json
+                that says where they are.
 
         Raises:
             CaseError: something is missing, too much, damaged or does not fit together.
         """
-        folder = Path(folder)
-        ct_path = only_file(folder / CT_FOLDER)
-        return cls.read_files(_stem(ct_path), ct_path, only_file(folder / PET_FOLDER), folder / CLICKS_FILE)
+        files = case_files(Path(folder))
+        ct_path, pet_path = (
+            path if path.is_file() else only_file(path) for path in (files["the CT"], files["the PET"])
+        )
+        return cls.read_files(_stem(ct_path), ct_path, pet_path, files["the list of clicks"])
 
     @classmethod
     def read_files(cls, name: str, ct_path: Path, pet_path: Path, clicks_path: Path | None) -> "Case":
@@ -112,13 +123,13 @@ def _read_volume(path: Path) -> tuple[np.ndarray, Geometry]:
 
 
 def case_files(folder: Path) -> dict[str, Path]:
-    """Where a case in Grand Challenge layout has what, by what it is in a sentence; whether or not it is there."""
-    return {
-        "the CT": folder / CT_FOLDER,
-        "the PET": folder / PET_FOLDER,
-        "the list of clicks": folder / CLICKS_FILE,
-        "the truth": folder / TRUTH_FILE,
-    }
+    """Where a case in Grand Challenge layout has what, by what it is in a sentence; whether or not it is there.
+
+    Raises:
+        CaseError: there is an inputs.json, see `find_inputs`, that does not say it.
+    """
+    found = find_inputs(folder, INPUTS) or {name: folder / wanted.path for name, wanted in INPUTS.items()}
+    return found | {"the truth": folder / TRUTH_FILE}
 
 
 def only_file(folder: Path) -> Path:

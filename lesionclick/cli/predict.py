@@ -1,14 +1,11 @@
 """The command `lesionclick predict`: one case in, its lesion mask out."""
 
-import dataclasses
-import logging
-import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-import lesionclick
 from lesionclick import log
 from lesionclick.cli.options import (
     BackendOption,
@@ -25,11 +22,12 @@ from lesionclick.cli.options import (
 from lesionclick.inference.backend import Backend, Precision
 from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings, PostProcessing
 
-logger = logging.getLogger(__name__)
 
-RESERVE_SECONDS = 10.0
-"""Kept free at the end of a time limit, beside as long again as everything before the networks took, which is about
-what resampling and writing the mask take."""
+class Api(StrEnum):
+    """How the platform calls: a process a case, or requests to one that stays awake."""
+
+    exec = "exec"
+    invoke = "invoke"
 
 
 def predict_command(
@@ -61,7 +59,7 @@ def predict_command(
         typer.Option(
             envvar="LESIONCLICK_TIME_LIMIT",
             min=0,
-            help="Seconds that the whole run may take; mirrorings, then networks are left out to keep it.",
+            help="Seconds that a case may take; mirrorings, then networks are left out to keep it.",
         ),
     ] = None,
     probabilities: Annotated[
@@ -77,65 +75,37 @@ def predict_command(
             help="File to write warnings, model, settings and seconds to as well, .json; warnings are also logged.",
         ),
     ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LESIONCLICK_STATE",
+            help="Folder to keep what the next call with the same images, and more clicks, need not compute again.",
+        ),
+    ] = None,
+    api: Annotated[
+        Api,
+        typer.Option(
+            envvar="LESIONCLICK_API",
+            help="exec to segment one case; invoke to stay awake and segment what lies in the input folder at each "
+            "POST /invoke.",
+        ),
+    ] = Api.exec,
+    port: Annotated[
+        int, typer.Option(envvar="LESIONCLICK_PORT", min=0, max=65535, help="Port to listen on, with invoke.")
+    ] = 4743,
 ) -> None:
     """Segments a case: CT, PET and clicks in, lesion mask out."""
-    from lesionclick.case.case import MASK_FOLDER, Case, case_files, mask_path
-    from lesionclick.case.images import write_mask, write_probabilities
-    from lesionclick.checks.plausibility import check_result, run_checks
     from lesionclick.cli.loading import load_ensemble
-    from lesionclick.files import require_apart, require_writable, write_json
-
-    others = {"the file of probabilities": probabilities, "the report": report}
-    outputs = {"the mask": output / MASK_FOLDER, **{name: path for name, path in others.items() if path is not None}}
-    require_apart(outputs, case_files(case_folder))
-    with log.stage("reading the case"):
-        case = Case.read(case_folder)
-    target = mask_path(case, output)
-    for path in (target, *list(outputs.values())[1:]):
-        require_writable(path)
-    ensemble = load_ensemble(model, device, backend, precision)
-    logger.info("case: %s, %s voxels, %d clicks", case.name, case.geometry.size, len(case.clicks))
-    if not clicks:
-        case = dataclasses.replace(case, clicks=())
-    spacing_zyx, expects_clicks = ensemble.model.preprocessing.spacing_zyx, ensemble.takes_clicks and clicks
-    warnings = run_checks(case, None, spacing_zyx, model_takes_clicks=expects_clicks)
-    for warning in warnings:
-        logger.warning(warning.sentence)
+    from lesionclick.container.ending import ending_in_time
+    from lesionclick.container.one_case import CaseTask, process_case
 
     post_processing = PostProcessing(lesion_free_gate, component_floor, obey_clicks)
     settings = InferenceSettings(field_of_view, mirroring, networks, post_processing)
-    from lesionclick.session.session import Session  # torch takes seconds to load, and is loaded by now
+    task = CaseTask(case_folder, output, settings, clicks, time_limit, probabilities, report, state)
+    with ending_in_time():
+        if api == Api.exec:
+            typer.echo(process_case(task, lambda: load_ensemble(model, device, backend, precision), log.STARTED))
+        else:
+            from lesionclick.container.invoke import serve_cases  # torch takes seconds to load
 
-    session = Session(ensemble, case, settings, tile_cache_bytes=0)
-    seconds_before_inference = time.monotonic() - log.STARTED
-    deadline = None
-    if time_limit is not None:
-        deadline = log.STARTED + time_limit - seconds_before_inference - RESERVE_SECONDS
-    prediction = session.predict(deadline=deadline)
-    with log.stage("writing"):
-        if probabilities is not None:
-            write_probabilities(prediction.probability, probabilities)
-        write_mask(prediction.mask, case.geometry, target)
-    of_mask = check_result(case, prediction.mask, warnings)
-    for warning in of_mask:
-        logger.warning(warning.sentence)
-    taken = time.monotonic() - log.STARTED
-    if time_limit is not None and taken > time_limit:
-        logger.warning("time limit: %.1f s were too short, this took %.1f s", time_limit, taken)
-    if report is not None:
-        record = {
-            "version": lesionclick.__version__,
-            "case": case.name,
-            "mask": str(target),
-            "model": {
-                "path": str(model),
-                "folds": len(ensemble.model.folds),
-                "description": ensemble.model.description,
-            },
-            "engine": str(ensemble.engine),
-            "settings": dataclasses.asdict(settings) | {"clicks": len(case.clicks), "time_limit": time_limit},
-            "checks": [warning.to_json() for warning in warnings + of_mask],
-            "seconds": round(taken, 1),
-        }
-        write_json(record, report)
-    typer.echo(target)
+            serve_cases(task, lambda: load_ensemble(model, device, backend, precision, keep_networks=True), port)

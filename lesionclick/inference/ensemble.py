@@ -16,7 +16,7 @@ import lesionclick
 from lesionclick.inference.engine import Engine
 from lesionclick.inference.executor import Executor
 from lesionclick.inference.organs import predict_organ_logits
-from lesionclick.inference.passes import plan_passes
+from lesionclick.inference.passes import first_networks, plan_passes
 from lesionclick.inference.run import Run, quiet_logit
 from lesionclick.inference.schedule import Schedule
 from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings, Mirroring, Networks
@@ -106,6 +106,16 @@ class Ensemble:
     def read_ahead(self) -> None:
         """Begins to read the network that is needed first, in another thread, while the caller does something else."""
         self._executor.networks.prefetch(0)
+
+    def keep_all_ready(self) -> None:
+        """Begins to read every network in another thread, those first that are needed first, to keep all of them.
+
+        Where they would take too much of this machine's memory they are read when they are needed, as ever.
+        """
+        count = len(self.model.folds)
+        if self._executor.keep_all():
+            for index in dict.fromkeys((*first_networks(count), *range(count))):
+                self._executor.networks.prefetch(index)
 
     def prepare(self, images: np.ndarray) -> CaseImages:
         """Makes CT and PET ready once for any number of predictions: float32 (2, *shape) on the networks' grid."""

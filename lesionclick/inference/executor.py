@@ -1,8 +1,11 @@
 """Executor: computes batches of tiles on the device, one at a time, with the networks that are in memory."""
 
+import contextlib
 import logging
 import math
+import os
 import threading
+from pathlib import Path
 
 import torch
 
@@ -19,6 +22,10 @@ ALL_NETWORKS_BYTES = 2 << 30
 
 ALL_NETWORKS_SHARE = 0.25
 """Likewise on a GPU, of the memory that it has free."""
+
+HOST_SHARE = 1 / 6
+"""Likewise of this machine's memory, where a process does nothing else than predict case after case: what compiled
+networks and a large patch need comes on top, so that it is no more."""
 
 BATCH_VOXELS = 1 << 21
 """Tiles and mirrorings go to a network together up to this many voxels: small ones alone leave a device idle."""
@@ -58,6 +65,13 @@ class Executor:
         with self._device_lock:
             return network(batch)
 
+    def keep_all(self) -> bool:
+        """Keeps all networks from now on, if `HOST_SHARE` of the memory suffices; whether all are kept."""
+        count = len(self.model.folds)
+        if _networks_bytes(self.model, self.engine) <= HOST_SHARE * _host_memory() and self.engine.device.type == "cpu":
+            self.networks.capacity = max(self.networks.capacity, count)
+        return self.networks.capacity >= count
+
     def free_memory(self, index: int) -> None:
         """Frees memory of the device by smaller batches or else by fewer networks.
 
@@ -81,8 +95,21 @@ def _network_capacity(model: ModelFolder, engine: Engine, keep: bool) -> int:
     """How many networks to keep in memory: all where there is room for all, else as many as keep the device busy."""
     on_gpu = engine.device.type == "cuda"
     room = ALL_NETWORKS_SHARE * torch.cuda.mem_get_info(engine.device)[0] if on_gpu else ALL_NETWORKS_BYTES
-    fits = engine.input_dtype.itemsize * model.parameters * len(model.folds) <= room
+    fits = _networks_bytes(model, engine) <= room
     if fits and (keep or on_gpu):
         return len(model.folds)
     # two large ones at a time would be too much for host memory, and there reading takes far less time than computing
     return 2 if fits or on_gpu else 1
+
+
+def _networks_bytes(model: ModelFolder, engine: Engine) -> int:
+    return engine.input_dtype.itemsize * model.parameters * len(model.folds)
+
+
+def _host_memory() -> int:
+    """Bytes of memory that this process may use at the most: the machine's, or its container's."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+            limits.append(int(path.read_text()))
+    return min(limits)

@@ -11,7 +11,7 @@ still needed is not written again.
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -111,6 +111,28 @@ def read_session(folder: Path, maker: str, patch: Sequence[int], case: Case | No
     Raises:
         CaseError: the folder is damaged or no session's, or there are no images or others.
     """
+    document = _read_document(folder)
+    with _damage_in_words(folder):
+        return _parse(document, folder / PARTS_FOLDER, maker, patch, case)
+
+
+def require_same_maker(folder: Path, maker: str, settings: InferenceSettings) -> None:
+    """Raises CaseError where a saved session is damaged or none, or was made in another way; reads no part of it.
+
+    Args:
+        folder: as `write_session` left it.
+        maker: a digest of what is going to compute sums.
+        settings: with which it is going to.
+    """
+    document = _read_document(folder)
+    with _damage_in_words(folder):
+        if document["maker"] != maker:
+            raise CaseError(f"{folder}: was saved with another model, version or device")
+        if _parse_settings(document["settings"]) != settings:
+            raise CaseError(f"{folder}: was saved with other settings")
+
+
+def _read_document(folder: Path) -> dict[str, Any]:
     path = folder / SESSION_FILE
     if folder.is_dir() and not path.exists():
         raise CaseError(f"{folder}: holds no {SESSION_FILE}, expected the folder of a saved session")
@@ -119,10 +141,16 @@ def read_session(folder: Path, maker: str, patch: Sequence[int], case: Case | No
         raise CaseError(f"{path}: is not that of a saved session of LesionClick")
     if document.get("version") != VERSION:
         raise CaseError(f"{path}: has the version {json.dumps(document.get('version'))}, expected {VERSION}")
+    return document
+
+
+@contextlib.contextmanager
+def _damage_in_words(folder: Path) -> Iterator[None]:
+    """Turns what look-ups in a damaged document raise into one sentence."""
     try:
-        return _parse(document, folder / PARTS_FOLDER, maker, patch, case)
+        yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise CaseError(f"{path}: is damaged: {describe_error(error)}") from error
+        raise CaseError(f"{folder / SESSION_FILE}: is damaged: {describe_error(error)}") from error
 
 
 def _parse(
@@ -135,7 +163,6 @@ def _parse(
     place = document["history"]["place"]
     if type(place) is not int or not 0 <= place < len(states):
         raise ValueError(f"place {place} of {len(states)} in the history of clicks")
-    settings = document["settings"]
     if case is None:
         case = _read_images(about, geometry, parts, states[0])
     _require_same_images(case, geometry, about["digests"], parts.parent)
@@ -144,17 +171,21 @@ def _parse(
     is_ours = document["maker"] == maker
     return SavedSession(
         case=case,
-        settings=InferenceSettings(
-            FieldOfView(settings["field_of_view"]),
-            Mirroring(settings["mirroring"]),
-            Networks(settings["networks"]),
-            PostProcessing(**settings["post_processing"]),
-        ),
+        settings=_parse_settings(document["settings"]),
         states=states,
         place=place,
         start=None if start is None else _read_start(start, clicks, geometry, parts),
         maker=maker,
         tile_sums=tile_files.read_all(document["tiles"], patch) if is_ours else [],
+    )
+
+
+def _parse_settings(settings: Mapping[str, Any]) -> InferenceSettings:
+    return InferenceSettings(
+        FieldOfView(settings["field_of_view"]),
+        Mirroring(settings["mirroring"]),
+        Networks(settings["networks"]),
+        PostProcessing(**settings["post_processing"]),
     )
 
 
