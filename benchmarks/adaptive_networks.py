@@ -25,9 +25,8 @@ from benchmarks.masks import dice
 from lesionclick import Ensemble, Session
 from lesionclick.case.clicks import Click
 from lesionclick.case.dataset import Dataset
-from lesionclick.inference.ensemble import IMAGE_CHANNELS
 from lesionclick.inference.passes import first_networks
-from lesionclick.inference.tile_cache import TileCache, tile_keys
+from lesionclick.inference.tile_cache import TileCache
 from lesionclick.inference.tile_sums import TileSum, blend
 from lesionclick.inference.tiles import Tile, TileGrid
 from lesionclick.model.folder import ModelFolder
@@ -69,13 +68,13 @@ class Networks:
         self._caches = [TileCache(CACHE_BYTES) for _ in model.folds]
         self._session = session
 
-    def tile_sums(self, clicks: Sequence[Click], grid: TileGrid, tiles: Sequence[Tile]) -> list[list[TileSum]]:
+    def tile_sums(self, clicks: Sequence[Click], tiles: Sequence[Tile]) -> list[list[TileSum]]:
         """A list a network of one sum a tile."""
-        channels = self._session.open_case.network_input(clicks)
-        keys = tile_keys(grid.pad(channels)[IMAGE_CHANNELS:], tiles)
+        inputs = self._session.open_case.inputs(clicks)
+        keys = inputs.keys(tiles)
         sums = []
         for ensemble, cache in zip(self._ensembles, self._caches, strict=True):
-            ensemble.predict_logits(channels, tiles=tiles, cache=cache)
+            ensemble.predict_logits(inputs, tiles=tiles, cache=cache)
             sums.append([found for found in map(cache.get, keys) if found is not None])
         return sums
 
@@ -94,7 +93,7 @@ def measure(
     """
     grid = TileGrid(session.open_case.grid.shape, session.ensemble.model.patch)
     tiles = session.open_case.tiles(clicks)
-    sums, importance = networks.tile_sums(clicks, grid, tiles), grid.sum_importance(tiles)
+    sums, importance = networks.tile_sums(clicks, tiles), grid.sum_importance(tiles)
 
     def mask(seen: Sequence[Sequence[int]]) -> np.ndarray:
         """Blends what the networks that see a tile gave for it."""

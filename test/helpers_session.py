@@ -9,8 +9,7 @@ from scipy.special import expit
 
 from lesionclick import Case, Click, Ensemble, Session
 from lesionclick.inference import run
-from lesionclick.inference.tile_cache import TileCache, tile_keys
-from lesionclick.inference.tiles import TileGrid
+from lesionclick.inference.tile_cache import TileCache
 from lesionclick.testing import make_plans, write_model
 
 SHAPE = (18, 18, 60)
@@ -36,10 +35,10 @@ def make_case(folder: Path) -> Case:
 
 def make_half_quiet(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts the limit at what the median tile gives: networks of random weights find something everywhere."""
-    channels, tiles = session.open_case.network_input([]), session.open_case.tiles([])
-    grid, cache = TileGrid(session.open_case.grid.shape, session.ensemble.model.patch), TileCache(1 << 30)
-    session.ensemble.predict_logits(channels, session.settings, tiles=tiles, cache=cache)
-    sums = [cache.get(key) for key in tile_keys(grid.pad(channels)[2:], tiles)]
+    inputs, tiles = session.open_case.inputs([]), session.open_case.tiles([])
+    cache = TileCache(1 << 30)
+    session.ensemble.predict_logits(inputs, session.settings, tiles=tiles, cache=cache)
+    sums = [cache.get(key) for key in inputs.keys(tiles)]
     peaks = [float(each.peak) for each in sums if each is not None]
     assert len(peaks) == len(sums)
     monkeypatch.setattr(run, "QUIET_PROBABILITY", float(expit(np.median(peaks))))

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from lesionclick.inference.click_maps import ClickMaps, VolumeClickMaps
 from lesionclick.inference.engine import Engine
 from lesionclick.inference.passes import Axes
-from lesionclick.inference.tile_cache import TileKey, tile_keys
+from lesionclick.inference.tile_cache import TileKey
 from lesionclick.inference.tiles import Tile, TileGrid
 
 logger = logging.getLogger(__name__)
@@ -56,25 +57,26 @@ class CaseImages:
 class TileInputs:
     """What networks see of a case in one prediction: its images, and maps of clicks."""
 
-    def __init__(self, images: CaseImages, clicks: np.ndarray) -> None:
+    def __init__(self, images: CaseImages, clicks: np.ndarray | ClickMaps) -> None:
         """The images stay as they are.
 
         Args:
             images: the case's.
-            clicks: float32, (channel, z, y, x) on the images' grid, without channels where networks see no clicks.
+            clicks: maps of clicks, or an array of them for the whole volume: float32, (channel, z, y, x) on the images'
+                grid, without channels where networks see no clicks.
         """
         self.images = images
         self.grid = images.grid
-        self._clicks = self.grid.pad(clicks)
+        self._clicks = VolumeClickMaps(self.grid, clicks) if isinstance(clicks, np.ndarray) else clicks
 
     @property
     def channel_count(self) -> int:
         """How many channels networks see."""
-        return len(self.images.channels) + len(self._clicks)
+        return len(self.images.channels) + self._clicks.channel_count
 
     def keys(self, tiles: Sequence[Tile]) -> list[TileKey]:
-        """See `tile_keys`."""
-        return tile_keys(self._clicks, tiles)
+        """See `ClickMaps.keys`."""
+        return self._clicks.keys(tiles)
 
     def batch(self, tiles: Sequence[tuple[Tile, Axes]]) -> torch.Tensor:
         """Tiles of all channels, each mirrored along some axes: (tile, channel, *patch) on the device."""
@@ -82,6 +84,6 @@ class TileInputs:
         parts = []
         for tile, axes in tiles:
             place = (slice(None), *tile)
-            clicks = torch.from_numpy(self._clicks[place]).to(channels.device, channels.dtype)
+            clicks = torch.from_numpy(self._clicks.of(tile)).to(channels.device, channels.dtype)
             parts.append(torch.cat([channels[place], clicks]).flip([axis + 1 for axis in axes]))
         return torch.stack(parts).to(self.images.engine.device)

@@ -26,10 +26,16 @@ class Encoding(Protocol):
 
     Attributes:
         needs_suv: whether the map depends on the PET, too.
+        patchwise: whether a patch shows only the clicks that lie in it, as in training, and what they tell of the PET
+            in it; else patches are cut out of the map of the whole volume.
     """
 
     @property
     def needs_suv(self) -> bool:  # noqa: D102  (see the class)
+        ...
+
+    @property
+    def patchwise(self) -> bool:  # noqa: D102  (see the class)
         ...
 
     def encode(self, points: np.ndarray, shape: Sequence[int], suv_zyx: np.ndarray | None = None) -> np.ndarray:
@@ -37,7 +43,7 @@ class Encoding(Protocol):
 
         Args:
             points: integers of shape (clicks, 3), indices of the network's grid; what lies outside it is cut.
-            shape: the network's grid, three sizes.
+            shape: the network's grid or a patch of it, three sizes.
             suv_zyx: the PET on that grid, SUV; an encoding that shows uptake needs it, others leave it alone.
 
         Returns:
@@ -60,6 +66,7 @@ class EDTEncoding:
 
     radius: int = 2
     needs_suv: ClassVar[bool] = False
+    patchwise: ClassVar[bool] = False
 
     def encode(self, points: np.ndarray, shape: Sequence[int], suv_zyx: np.ndarray | None = None) -> np.ndarray:
         """See `Encoding.encode`."""
@@ -88,6 +95,7 @@ class GaussianEncoding:
 
     sigma: float
     needs_suv: ClassVar[bool] = False
+    patchwise: ClassVar[bool] = False
 
     def encode(self, points: np.ndarray, shape: Sequence[int], suv_zyx: np.ndarray | None = None) -> np.ndarray:
         """See `Encoding.encode`; a click outside the grid leaves no trace."""
@@ -124,6 +132,7 @@ class UptakeEncoding:
 
     radius: int
     needs_suv: ClassVar[bool] = True
+    patchwise: ClassVar[bool] = True
 
     def encode(self, points: np.ndarray, shape: Sequence[int], suv_zyx: np.ndarray | None = None) -> np.ndarray:
         """See `Encoding.encode`; a click outside the grid leaves no more than its ball.

@@ -8,6 +8,7 @@ import numpy as np
 from lesionclick.case.case import Case
 from lesionclick.case.clicks import Click
 from lesionclick.inference.body import boxes_outside, find_body, region_to_see
+from lesionclick.inference.click_maps import ClickMaps, VolumeClickMaps, make_click_maps
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.inference.settings import FieldOfView
 from lesionclick.inference.tile_inputs import TileInputs
@@ -36,22 +37,18 @@ class OpenCase:
         self._model = ensemble.model
         self._takes_clicks = ensemble.takes_clicks
         image = np.stack([case.ct_zyx, case.pet_zyx])
-        self._image, self.grid = self._model.preprocessing.to_network(image, case.geometry.spacing_zyx)
+        image, self.grid = self._model.preprocessing.to_network(image, case.geometry.spacing_zyx)
         self._suv: np.ndarray | None = None
         if self._model.encoding.needs_suv:
-            self._suv = self._model.preprocessing.to_suv(self._image[PET_CHANNEL])
-        self._images = ensemble.prepare(self._image)
+            self._suv = self._model.preprocessing.to_suv(image[PET_CHANNEL])
+        self._images = ensemble.prepare(image)
         self._body: np.ndarray | None = None
         if field_of_view == FieldOfView.body:
             self._body = find_body(case.ct_zyx, case.pet_zyx, case.geometry.spacing_zyx, self.grid)
         self._tiles = self._images.grid.tiles_covering(self._body)
 
-    def network_input(self, clicks: Iterable[Click]) -> np.ndarray:
-        """The networks' input: float32 of shape (4 or 2, *network grid), CT, PET, tumor clicks, background clicks."""
-        return np.concatenate([self._image, self._click_maps(tuple(clicks))])
-
     def inputs(self, clicks: Iterable[Click]) -> TileInputs:
-        """What `network_input` gives, ready for tiles to be cut out of it, with no copy of the images."""
+        """What networks see: CT, PET, tumor clicks and background clicks, the latter where they take any."""
         return TileInputs(self._images, self._click_maps(tuple(clicks)))
 
     def region(self, clicks: Iterable[Click]) -> np.ndarray | None:
@@ -75,14 +72,14 @@ class OpenCase:
         """A logit on the networks' grid, resampled to the case's, see `Preprocessing.to_image`."""
         return self._model.preprocessing.to_image(logit, self.grid)
 
-    def _click_maps(self, clicks: tuple[Click, ...]) -> np.ndarray:
-        """Maps of tumor and background clicks, (2, *network grid), or none of them, (0, *network grid)."""
+    def _click_maps(self, clicks: tuple[Click, ...]) -> ClickMaps:
+        """Maps of tumor and background clicks, or none of them."""
         if not self._takes_clicks:
             if clicks:
                 logger.warning("the model was trained without clicks: %d clicks are ignored", len(clicks))
-            return np.zeros((0, *self.grid.shape), dtype=np.float32)
-        maps = []
-        for label in ("tumor", "background"):
-            points = to_network_grid((click for click in clicks if click.label == label), self.grid)
-            maps.append(self._model.encoding.encode(points, self.grid.shape, self._suv))
-        return np.stack(maps)
+            return VolumeClickMaps(self._images.grid, np.zeros((0, *self.grid.shape), dtype=np.float32))
+        points = [
+            to_network_grid((click for click in clicks if click.label == label), self.grid)
+            for label in ("tumor", "background")
+        ]
+        return make_click_maps(self._images.grid, points, self._model.encoding, self._suv)

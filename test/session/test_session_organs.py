@@ -33,7 +33,7 @@ def test_organs_come_on_the_cases_grid_whatever_clicks_there_are(tmp_path: Path,
     assert not organs[:, :, :3].any()
     assert len(np.unique(organs)) > 3
 
-    network = session.ensemble.predict_organs(session.open_case.network_input([]))
+    network = session.ensemble.predict_organs(session.open_case.inputs([]))
     preprocessing = session.ensemble.model.preprocessing
     expected = np.stack([preprocessing.to_image(each, session.open_case.grid) for each in network]).argmax(axis=0)
     np.testing.assert_array_equal(organs, expected)
