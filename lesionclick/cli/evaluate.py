@@ -20,7 +20,7 @@ from lesionclick.cli.options import (
 from lesionclick.evaluation.baseline_names import Baseline
 from lesionclick.inference.backend import Backend, Precision
 from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings, PostProcessing
-from lesionclick.simulation.interaction import Interaction, Scribble
+from lesionclick.simulation.interaction import Interaction
 
 
 def evaluate_command(
@@ -48,17 +48,21 @@ def evaluate_command(
     interaction: Annotated[
         Interaction,
         typer.Option(
-            help="Where clicks come from: the official ones, or a correction of the largest error each round."
+            help="Where clicks come from: the official ones, a correction of the largest error each round "
+            "(corrective-clicks, autopetv), or scribbles of readers in files (replay)."
         ),
     ] = Interaction.official,
-    scribble: Annotated[
-        Scribble, typer.Option(help="How lines run where the interaction is scribbles.")
-    ] = Scribble.centerline,
+    points: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the scribbles to replay: CASE.json, or CASE/iter_1_scribbles.json and so on, for each case."
+        ),
+    ] = None,
     rounds: Annotated[
-        int, typer.Option(min=1, help="Number of corrections where the interaction is corrective clicks or scribbles.")
+        int, typer.Option(min=1, help="Number of corrections, or of scribbles to replay, in other interactions.")
     ] = 5,
     seed: Annotated[
-        int, typer.Option(min=0, help="Seed of simulated official clicks and of scribbles that are random walks.")
+        int, typer.Option(min=0, help="Seed of simulated official clicks and of autopetv's scribbles.")
     ] = 42,
     keep_masks: Annotated[
         bool, typer.Option("--keep-masks", help="Store the masks of all steps, not of the last one alone.")
@@ -90,6 +94,8 @@ def evaluate_command(
         model = None
     if (model is None) == (baseline is None):
         raise typer.BadParameter("expected exactly one of --model and --baseline")
+    if (points is None) == (interaction == Interaction.replay):
+        raise typer.BadParameter("expected --points with --interaction replay, and with no other")
 
     from lesionclick.case.dataset import Dataset
     from lesionclick.evaluation.protocol import EvaluationProtocol
@@ -98,8 +104,10 @@ def evaluate_command(
     from lesionclick.evaluation.segmenters import BaselineSegmenter, NetworkSegmenter, Segmenter
     from lesionclick.inference.ensemble import Ensemble
     from lesionclick.simulation.readers import make_reader
+    from lesionclick.simulation.replay import PointsFolder
 
     cases = Dataset.find(dataset)
+    points_folder = None if points is None else PointsFolder.find(points, cases.names)
     segmenter: Segmenter
     if baseline is not None:
         segmenter = BaselineSegmenter(baseline)
@@ -108,7 +116,7 @@ def evaluate_command(
         post_processing = PostProcessing(lesion_free_gate, component_floor, obey_clicks)
         inference = InferenceSettings(field_of_view, mirroring, networks, post_processing)
         segmenter = NetworkSegmenter(ensemble, inference)
-    protocol = EvaluationProtocol(steps, make_reader(interaction, scribble), seed)
+    protocol = EvaluationProtocol(steps, make_reader(interaction, points_folder), seed)
     failures = evaluate_dataset(segmenter, cases, protocol, out, keep_masks=keep_masks)
     typer.echo((out / SUMMARY_MARKDOWN).read_text(), nl=False)
     if failures:

@@ -39,7 +39,7 @@ def _comparison(labels: Sequence[str], runs: Sequence[Table]) -> str:
     parts = [f"# {', '.join(labels)}", "", f"{len(runs[0].cases)} cases common to all.", ""]
     lines = [values_by_line(run) for run in runs]
     columns = [STEP_NAMES[runs[0].step_name], *labels, *(f"{label} - {labels[0]}" for label in labels[1:])]
-    for score, title in SCORES.items():
+    for score, title in SCORES[runs[0].step_name].items():
         parts += [f"## {title}", "", f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
         for line in lines[0]:
             values = [each[line][score] for each in lines]

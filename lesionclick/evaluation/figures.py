@@ -22,18 +22,14 @@ LINE_COLOR = "#1f77b4"
 
 PANEL_INCHES = 1.8  # width of a projection
 
-TITLES = {
-    "dice": "Dice",
-    "detection_f1": "detection F1",
-    "false_positive_ml": "false positive volume, ml",
-    "false_negative_ml": "false negative volume, ml",
-}
+VOLUMES = {"false_positive_ml": "false positive volume, ml", "false_negative_ml": "false negative volume, ml"}
 
 PANELS = {
-    "clicks": ("dice", "false_positive_ml", "false_negative_ml"),
-    "round": ("dice", "detection_f1", "false_positive_ml", "false_negative_ml"),
+    "clicks": {"dice": "Dice", **VOLUMES},
+    "round": {"dice": "Dice", "detection_f1": "detection F1", **VOLUMES},
+    "iteration": {"dice": "Dice", "detection_f1": "DMM", **VOLUMES},
 }
-"""Which scores are drawn, for each thing that a step may count."""
+"""Which scores are drawn and their titles, for each thing that a step may count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +62,8 @@ def draw_curves(table: Table, path: Path) -> None:
     scores = PANELS[table.step_name]
     figure = Figure(figsize=(3.1 * len(scores), 3.3), layout="constrained")
     legend: dict[str, Artist] = {}
-    for axis, score in zip(figure.subplots(1, len(scores), squeeze=False)[0], scores, strict=True):
+    for axis, (score, title) in zip(figure.subplots(1, len(scores), squeeze=False)[0], scores.items(), strict=True):
+        axis.set_title(title, fontsize=10)
         _draw_curve(axis, table, score)
         handles, labels = axis.get_legend_handles_labels()
         legend.update(zip(labels, handles, strict=True))
@@ -84,7 +81,6 @@ def _draw_curve(axis: Axes, table: Table, score: str) -> None:
             table.steps, low, high, color=LINE_COLOR, alpha=0.2, linewidth=0, label="middle half of the cases"
         )
         axis.plot(table.steps, defined.mean(axis=0), "o-", color=LINE_COLOR, markersize=4, label="mean over cases")
-    axis.set_title(TITLES[score], fontsize=10)
     axis.set_xlabel(STEP_NAMES[table.step_name], fontsize=9)
     axis.set_ylim(0, None if score.endswith("_ml") else 1)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))

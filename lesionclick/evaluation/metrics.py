@@ -55,6 +55,13 @@ class Metrics:
     false_negative_ml: float
     detection: Detection
 
+    @property
+    def autopetv_dice(self) -> float:
+        """Dice as autoPET V's test loop has it: where the truth is empty, 1 for an empty mask, else 0."""
+        if math.isnan(self.dice):
+            return float(self.detection.false_positives == 0)
+        return self.dice
+
 
 def score_mask(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) -> Metrics:
     """Compares a mask with the truth.
@@ -104,9 +111,10 @@ def _detect(overlap: np.ndarray) -> Detection:
     return Detection(int(found.sum()), int((~used).sum()), int((~found).sum()))
 
 
-def auc(values: Sequence[float]) -> float:
-    """Area under a click curve: the trapezoid rule with unit steps between its points.
+def auc(values: Sequence[float] | np.ndarray) -> float:
+    """Area under a curve: the trapezoid rule with unit steps between its points.
 
-    The challenge has 11 points, at 0 to 10 clicks of each label; the paper has 4, at 0, 3, 7 and 10 clicks.
+    autoPET/CT IV has 11 points, at 0 to 10 clicks of each label; the paper has 4, at 0, 3, 7 and 10 clicks; autoPET V
+    has 6, at iterations 0 to 5.
     """
     return float(np.trapezoid(values))

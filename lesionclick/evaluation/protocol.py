@@ -18,8 +18,8 @@ class EvaluationProtocol:
     """What is asked in each case.
 
     Attributes:
-        steps: numbers of clicks of each label or, with corrections, rounds; ascending, at least one. Round 0 has no
-            clicks.
+        steps: numbers of clicks of each label or, with corrections, rounds or iterations; ascending, at least one.
+            Number 0 has no clicks.
         reader: who clicks.
         seed: of simulated official clicks and of the reader's random choices.
     """
@@ -62,5 +62,6 @@ class EvaluationProtocol:
             clicks: all that the step before was predicted with.
             mask_zyx: what came of them; None at the first step.
         """
-        generator = np.random.default_rng([self.seed, step, zlib.crc32(labelled_case.case.name.encode())])
-        return self.reader.next_clicks(Situation(labelled_case, step, clicks, mask_zyx, generator))
+        name = zlib.crc32(labelled_case.case.name.encode())
+        of_step, of_case = (np.random.default_rng(seed) for seed in ([self.seed, step, name], [self.seed, name]))
+        return self.reader.next_clicks(Situation(labelled_case, step, clicks, mask_zyx, of_step, of_case))

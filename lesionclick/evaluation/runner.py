@@ -1,6 +1,5 @@
 """Runner of an evaluation: case after case, step by step, with more clicks or one more correction each."""
 
-import dataclasses
 import logging
 import random
 from collections.abc import Iterator
@@ -47,6 +46,7 @@ def evaluate_case(
 
     Raises:
         ModelError, DeviceError: from networks, see `Session.predict`.
+        CaseError: the reader goes by files, and one of this case's cannot be used.
     """
     labelled_case = protocol.with_clicks(labelled_case)
     segment = segmenter.open(labelled_case.case)
@@ -69,6 +69,7 @@ def _score(
 ) -> CaseScore:
     case = labelled_case.case
     metrics = score_mask(mask_zyx, labelled_case.lesion_zyx, case.geometry.spacing_zyx)
+    dice = metrics.autopetv_dice if protocol.step_name == "iteration" else metrics.dice
     tumor_points = sum(click.label == "tumor" for click in clicks)
     return CaseScore(
         case=case.name,
@@ -77,7 +78,7 @@ def _score(
         source=protocol.source(labelled_case),
         tumor_points=tumor_points,
         background_points=len(clicks) - tumor_points,
-        dice=round(metrics.dice, 6),
+        dice=round(dice, 6),
         false_positive_ml=round(metrics.false_positive_ml, 6),
         false_negative_ml=round(metrics.false_negative_ml, 6),
         true_positives=metrics.detection.true_positives,
@@ -157,7 +158,7 @@ def describe_settings(segmenter: Segmenter, dataset: Dataset, protocol: Evaluati
         "cases": list(dataset.names),
         **segmenter.describe(),
         "interaction": protocol.reader.interaction.value,
-        **dataclasses.asdict(protocol.reader),
+        **protocol.reader.describe(),
         "steps": list(protocol.steps),
         "seed": protocol.seed,
     }

@@ -58,7 +58,7 @@ class Summary:
 
     def to_markdown(self) -> str:
         """Markdown: for each group a table of means, 95 % intervals and medians."""
-        columns = [STEP_NAMES[self.step_name], *SCORES.values()]
+        columns = [STEP_NAMES[self.step_name], *SCORES[self.step_name].values()]
         parts = []
         for name, group in self.groups.items():
             parts += [
@@ -74,6 +74,8 @@ class Summary:
         note = "Mean [95 % bootstrap interval over cases]; median. What an empty truth leaves undefined is left out."
         if any(line.startswith(AREA) for group in self.groups.values() for line in group.lines):
             note += " AUC: trapezoid rule with unit steps between the points."
+        if self.step_name == "iteration":
+            note += " Dice with an empty truth is 1 for an empty mask, else 0."
         return "\n".join([*parts, note]) + "\n"
 
 
@@ -88,10 +90,13 @@ def split_by_tracer(table: Table) -> dict[str, Table]:
 
 
 def values_by_line(table: Table) -> dict[str, dict[str, np.ndarray]]:
-    """The values of each score, float64 of shape (cases,), at each step ("3") and of each area ("AUC 0-10")."""
+    """The values of each score, float64 of shape (cases,), at each step ("3") and of each area ("AUC 0-10").
+
+    Those of the rank have a second axis, of its two halves; `Estimate.of` knows.
+    """
     lines: dict[str, dict[str, np.ndarray]] = {str(step): {} for step in table.steps}
-    for score in SCORES:
-        for step, values in zip(table.steps, table.curves(score).T, strict=True):
+    for score in SCORES[table.step_name]:
+        for step, values in zip(table.steps, np.moveaxis(table.curves(score), 1, 0), strict=True):
             lines[str(step)][score] = values
         for name, values in table.areas(score).items():
             lines.setdefault(f"{AREA}{name}", {})[score] = values

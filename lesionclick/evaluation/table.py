@@ -16,15 +16,23 @@ from lesionclick.files import describe_error, replacing
 
 TABLE_FILE = Path("cases.csv")
 
-SCORES = {
-    "dice": "Dice",
-    "false_positive_ml": "FPvol, ml",
-    "false_negative_ml": "FNvol, ml",
-    "detection_f1": "detection F1",
-}
-"""The scores that are summarized: their columns in the rows, and how tables name them."""
+RANK = "rank"
+"""The score that autoPET V ranks by: half the mean Dice, half the mean DMM, each over the cases that define it."""
 
-STEP_NAMES: dict[str, str] = {"clicks": "clicks a label", "round": "round"}
+RANKED = ("dice", "detection_f1")
+
+_VOLUMES = {"false_positive_ml": "FPvol, ml", "false_negative_ml": "FNvol, ml"}
+
+_SCORES = {"dice": "Dice", **_VOLUMES, "detection_f1": "detection F1"}
+
+SCORES = {
+    "clicks": _SCORES,
+    "round": _SCORES,
+    "iteration": {"dice": "Dice", "detection_f1": "DMM", RANK: "mean of Dice and DMM", **_VOLUMES},
+}
+"""The scores that are summarized, for each thing that a step may count: their names here, and how tables name them."""
+
+STEP_NAMES: dict[str, str] = {"clicks": "clicks a label", "round": "round", "iteration": "iteration"}
 """What a step counts: its column in the rows, and how tables name it."""
 
 CLICK_CURVES = (tuple(range(11)), (0, 3, 7, 10))  # official autoPET/CT IV; arXiv 2508.21680
@@ -37,17 +45,18 @@ class CaseScore:
     Attributes:
         case: its name.
         tracer: fdg, psma or unknown.
-        step: number of clicks of each label, or round of corrections.
-        source: where the clicks come from: official, simulated, corrective-clicks or scribbles.
+        step: number of clicks of each label, round of corrections, or iteration of autoPET V.
+        source: where the clicks come from: official, simulated, corrective-clicks, autopetv or replay.
         tumor_points: how many tumor clicks the networks were shown.
         background_points: how many background clicks.
-        dice: 0 to 1; NaN where the truth is empty, as everything that the truth does not define.
+        dice: 0 to 1; NaN where the truth is empty, as everything that the truth does not define. At an iteration of
+            autoPET V it is 1 there if the mask is empty, else 0.
         false_positive_ml: volume of predicted lesions that touch no true one.
         false_negative_ml: volume of true lesions that no predicted one touches.
         true_positives: true lesions found.
         false_positives: predicted lesions that match none.
         false_negatives: true lesions not found.
-        detection_f1: 0 to 1.
+        detection_f1: 0 to 1; autoPET V calls it DMM.
     """
 
     case: str
@@ -94,15 +103,23 @@ class Table:
         return Table(self.step_name, tuple(sorted(chosen, key=lambda row: (place[row.case], row.step))))
 
     def curves(self, score: str) -> np.ndarray:
-        """One score of every case at every step: float64 of shape (cases, steps), NaN where not defined."""
+        """One score of every case at every step: float64 of shape (cases, steps), NaN where not defined.
+
+        The rank has a third axis, of its two halves.
+        """
+        if score == RANK:
+            return np.stack([self.curves(half) for half in RANKED], axis=-1)
         values = [getattr(row, score) for row in self.rows]
         return np.array(values, dtype=np.float64).reshape(len(self.cases), len(self.steps))
 
     def areas(self, score: str) -> dict[str, np.ndarray]:
         """Areas under each case's curve of a score, by the name of the curve's steps; empty where there is no curve.
 
-        Over clicks these are 0 to 10 and 0, 3, 7, 10, as far as evaluated; over rounds all of them.
+        Over clicks these are 0 to 10 and 0, 3, 7, 10, as far as evaluated; over rounds and iterations all of them.
         """
+        if score == RANK:
+            halves = [self.areas(half) for half in RANKED]
+            return {name: np.stack([half[name] for half in halves], axis=-1) for name in halves[0]}
         steps, curves = self.steps, self.curves(score)
         wanted = CLICK_CURVES if self.step_name == "clicks" else (steps,)
         found = [curve for curve in wanted if len(curve) > 1 and set(curve) <= set(steps)]

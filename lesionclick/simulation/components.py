@@ -5,6 +5,7 @@ unless a component fills the whole volume.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cc3d
 import edt
@@ -39,6 +40,20 @@ def choose_components(mask: np.ndarray, most: int, generator: np.random.Generato
     voxels = np.flatnonzero(mask)
     label_of_voxel = labels.ravel()[voxels]
     return [measure_depths(voxels[label_of_voxel == label], mask.shape) for label in chosen]
+
+
+def largest_component(mask: np.ndarray, connectivity: Literal[6, 18, 26]) -> np.ndarray:
+    """Flat indices of the voxels of a mask's largest component, ascending; of equally large ones the first.
+
+    Args:
+        mask: bool, three axes.
+        connectivity: 6, 18 or 26 neighbors.
+    """
+    if not mask.any():
+        return np.zeros(0, dtype=np.int64)
+    labels = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=connectivity)
+    voxels: np.ndarray = np.flatnonzero(labels == np.bincount(labels[mask]).argmax())
+    return voxels
 
 
 def measure_depths(voxels: np.ndarray, shape: tuple[int, ...]) -> Component:

@@ -4,16 +4,17 @@ from enum import StrEnum
 
 
 class Interaction(StrEnum):
-    """Where clicks come from: all known beforehand (official), or each from the error of the last prediction."""
+    """Where clicks come from: known beforehand (official, replay), or each from the error of the last prediction."""
 
     official = "official"
     corrective_clicks = "corrective-clicks"
-    scribbles = "scribbles"
+    autopetv = "autopetv"
+    replay = "replay"
 
 
 class Scribble(StrEnum):
-    """Lines inside an error: from end to end through its middle, round its largest slice, or a random walk."""
+    """Lines that autoPET V draws in an axial slice of an error, see `scribbles.draw_scribble`."""
 
     centerline = "centerline"
-    border = "border"
-    random_walk = "random-walk"
+    random_line = "random-line"
+    boundary = "boundary"

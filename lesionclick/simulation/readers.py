@@ -11,11 +11,12 @@ import numpy as np
 
 from lesionclick.case.clicks import Click
 from lesionclick.case.dataset import LabelledCase
-from lesionclick.simulation.corrections import correct
+from lesionclick.simulation.corrections import corrective_click, corrective_scribble
 from lesionclick.simulation.interaction import Interaction, Scribble
+from lesionclick.simulation.replay import PointsFolder
 
-StepName = Literal["clicks", "round"]
-"""What a reader's steps count: clicks of each label, or rounds of corrections."""
+StepName = Literal["clicks", "round", "iteration"]
+"""What a reader's steps count: clicks of each label, rounds of corrections, or autoPET V's iterations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class Situation:
         clicks: all that the step before was predicted with.
         mask_zyx: 0 and 1, what came of them; None before the first step.
         generator: what random choices come from.
+        case_generator: likewise, for what is chosen alike at each step of a case.
     """
 
     labelled_case: LabelledCase
@@ -35,6 +37,7 @@ class Situation:
     clicks: tuple[Click, ...]
     mask_zyx: np.ndarray | None
     generator: np.random.Generator
+    case_generator: np.random.Generator
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class Reader(ABC):
     @abstractmethod
     def next_clicks(self, situation: Situation) -> tuple[Click, ...]:
         """All clicks to predict the step with, those of the steps before included."""
+
+    def describe(self) -> dict[str, str]:
+        """All besides the interaction that its clicks depend on, as it comes back from JSON."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -75,32 +82,69 @@ class CorrectiveReader(Reader):
 
     def next_clicks(self, situation: Situation) -> tuple[Click, ...]:
         """See `Reader.next_clicks`."""
-        return _add_correction(situation, None)
+        if situation.mask_zyx is None:
+            return ()
+        return _join(situation.clicks, corrective_click(situation.mask_zyx, situation.labelled_case.lesion_zyx))
 
 
 @dataclass(frozen=True)
-class ScribbleReader(Reader):
-    """Scribbles in the largest error of each mask; the first step has no clicks.
+class AutopetvReader(Reader):
+    """Scribbles once in an error of each mask, as autoPET V does; the first step has no clicks.
 
-    Attributes:
-        scribble: how the lines run.
+    Which kind of lines it draws is drawn for each case, a third of the cases each.
     """
 
-    scribble: Scribble = Scribble.centerline
-    interaction = Interaction.scribbles
-    step_name = "round"
+    interaction = Interaction.autopetv
+    step_name = "iteration"
 
     def next_clicks(self, situation: Situation) -> tuple[Click, ...]:
         """See `Reader.next_clicks`."""
-        return _add_correction(situation, self.scribble)
+        if situation.mask_zyx is None:
+            return ()
+        kinds = list(Scribble)
+        kind = kinds[situation.case_generator.integers(len(kinds))]
+        truth_zyx = situation.labelled_case.lesion_zyx
+        scribble = corrective_scribble(situation.mask_zyx, truth_zyx, kind, situation.generator)
+        return _join(situation.clicks, scribble)
 
 
-def make_reader(interaction: Interaction, scribble: Scribble = Scribble.centerline) -> Reader:
-    """The reader for an interaction; `scribble` says how lines run where it scribbles."""
+@dataclass(frozen=True)
+class ReplayReader(Reader):
+    """Goes by scribbles of clinicians: at step k the first k of the case's; the first step has none.
+
+    Attributes:
+        points: their files.
+    """
+
+    points: PointsFolder
+    interaction = Interaction.replay
+    step_name = "iteration"
+
+    def next_clicks(self, situation: Situation) -> tuple[Click, ...]:
+        """See `Reader.next_clicks`.
+
+        Raises:
+            CaseError: a file is damaged or has points outside of the image, which the first step tells.
+        """
+        case = situation.labelled_case.case
+        scribbles = self.points.read(case.name, case.geometry.shape_zyx)
+        return _join(*scribbles[: situation.step])
+
+    def describe(self) -> dict[str, str]:
+        """The folder's name and what its files hold."""
+        return {"points": self.points.folder.resolve().name, "points_sha256": self.points.sha256}
+
+
+def make_reader(interaction: Interaction, points: PointsFolder | None = None) -> Reader:
+    """The reader for an interaction; a replay needs its points."""
+    if interaction == Interaction.replay:
+        if points is None:
+            raise ValueError("a replay needs points")
+        return ReplayReader(points)
     readers: dict[Interaction, Reader] = {
         Interaction.official: OfficialReader(),
         Interaction.corrective_clicks: CorrectiveReader(),
-        Interaction.scribbles: ScribbleReader(scribble),
+        Interaction.autopetv: AutopetvReader(),
     }
     return readers[interaction]
 
@@ -112,10 +156,6 @@ def first_clicks(clicks: tuple[Click, ...], count: int) -> tuple[Click, ...]:
     return (*tumor[:count], *background[:count])
 
 
-def _add_correction(situation: Situation, scribble: Scribble | None) -> tuple[Click, ...]:
-    """The clicks so far and those of one more correction, each once; none before there is a mask to correct."""
-    if situation.mask_zyx is None:
-        return ()
-    truth_zyx = situation.labelled_case.lesion_zyx
-    correction = correct(situation.mask_zyx, truth_zyx, scribble, situation.generator)
-    return tuple(dict.fromkeys((*situation.clicks, *correction)))
+def _join(*parts: tuple[Click, ...]) -> tuple[Click, ...]:
+    """Clicks one after the other, each once."""
+    return tuple(dict.fromkeys(click for part in parts for click in part))

@@ -12,7 +12,7 @@ from conftest import body, image_from
 from helpers_evaluation import make_table
 
 from lesionclick.case.case import Case
-from lesionclick.case.clicks import Click
+from lesionclick.case.clicks import Click, write_clicks
 from lesionclick.case.geometry import Geometry
 from lesionclick.cli.evaluate import parse_numbers
 from lesionclick.cli.main import main
@@ -123,12 +123,55 @@ def test_a_baseline_takes_the_place_of_a_model(
 
 
 def test_corrections_have_rounds(evaluate: Command, tmp_path: Path) -> None:
-    options = ("--interaction", "scribbles", "--scribble", "border", "--rounds", 1, "--click-counts", "nonsense")
+    options = ("--interaction", "corrective-clicks", "--rounds", 1, "--click-counts", "nonsense")
     code, printed, errors = evaluate(*options)
     assert code == 0, errors
     assert "| round | Dice |" in printed
     settings = json.loads((tmp_path / "out" / "settings.json").read_text())
-    assert (settings["steps"], settings["scribble"]) == ([0, 1], "border")
+    assert (settings["steps"], settings["interaction"]) == ([0, 1], "corrective-clicks")
+
+
+def test_autopetv_has_six_iterations_and_what_the_challenge_ranks_by(evaluate: Command, tmp_path: Path) -> None:
+    code, printed, errors = evaluate("--interaction", "autopetv")
+    assert code == 0, errors
+    assert "| iteration | Dice | DMM | mean of Dice and DMM |" in printed
+    assert "\n| AUC 0-5 | " in printed
+    assert (tmp_path / "out" / "curve.png").exists()
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())
+    assert (settings["steps"], settings["interaction"]) == ([0, 1, 2, 3, 4, 5], "autopetv")
+
+
+def test_scribbles_of_files_are_replayed_from_a_folder(evaluate: Command, tmp_path: Path) -> None:
+    points = tmp_path / "points"
+    replay = ("--interaction", "replay", "--rounds", 2)
+    for wrong in (replay, ("--points", points)):
+        code, _, errors = evaluate(*wrong)
+        assert code == 2
+        assert "expected --points with --interaction replay" in " ".join(errors.replace("│", " ").split())
+    code, _, errors = evaluate(*replay, "--points", points)
+    assert (code, sentence(errors)) == (2, f"{points}: the folder is missing, expected one with points for each case")
+    points.mkdir()
+    code, _, errors = evaluate(*replay, "--points", points)
+    assert code == 2
+    assert sentence(errors) == (
+        f"{points}: holds no points of the case fdg_1, expected fdg_1.json or fdg_1/iter_1_scribbles.json and so on"
+    )
+    (points / "fdg_1.json").write_text("{")
+    code, _, errors = evaluate(*replay, "--points", points)
+    assert code == 2
+    assert sentence(errors).startswith(f"{points / 'fdg_1.json'}: ")
+    assert not (tmp_path / "out").exists()
+    write_clicks(
+        [Click(6, 5, 4, "tumor"), Click(7, 5, 4, "tumor"), Click(1, 1, 1, "background")], points / "fdg_1.json"
+    )
+    code, _, errors = evaluate(*replay, "--points", points)
+    assert code == 0, errors
+    rows = list(csv.DictReader((tmp_path / "out" / "cases.csv").open()))
+    assert [(row["iteration"], row["tumor_points"], row["background_points"]) for row in rows] == [
+        ("0", "0", "0"),
+        ("1", "2", "0"),
+        ("2", "2", "1"),
+    ]
 
 
 def test_exit_codes_say_whether_some_cases_or_all_failed(evaluate: Command, tmp_path: Path) -> None:

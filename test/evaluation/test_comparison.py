@@ -40,6 +40,15 @@ def test_differences_are_paired_over_common_cases(tmp_path: Path) -> None:
     assert lines(text, "FPvol, ml")["0"] == ["2.00 [2.00, 2.00]", "2.00 [2.00, 2.00]", "+0.00 [+0.00, +0.00]"]
 
 
+def test_iterations_of_autopetv_are_compared_by_the_rank_too(tmp_path: Path) -> None:
+    dice = ({"x": 0.1, "y": 0.5}, {"x": 0.3, "y": 0.7})
+    folders = [write(tmp_path / name, each, range(6), "iteration") for name, each in zip("ab", dice, strict=True)]
+    found = lines(compare(folders), "mean of Dice and DMM")
+    assert found["0"] == ["0.650 [0.550, 0.750]", "0.750 [0.650, 0.850]", "+0.100 [+0.100, +0.100]"]
+    assert found["AUC 0-5"][2] == "+0.500 [+0.500, +0.500]"
+    assert lines(compare(folders), "DMM")["AUC 0-5"][0] == "5.000 [5.000, 5.000]"
+
+
 def test_the_first_stays_the_reference_of_many(tmp_path: Path) -> None:
     folders = [
         write(tmp_path / name / "run", {"x": start, "y": start}) for name, start in (("a", 0.5), ("b", 0.4), ("c", 0.7))

@@ -37,6 +37,16 @@ def test_area_of_rounds_is_that_of_all_rounds() -> None:
     assert make_table({"a": 0.1}, (0,), "round").areas("dice") == {}
 
 
+def test_the_rank_has_two_halves() -> None:
+    table = make_table({"a": 0.1, "b": math.nan}, range(6), "iteration")
+    assert table.curves("rank").shape == (2, 6, 2)
+    np.testing.assert_allclose(table.curves("rank")[0, :, 0], table.curves("dice")[0])
+    np.testing.assert_allclose(table.curves("rank")[1, :, 1], table.curves("detection_f1")[1])
+    area = table.areas("rank")["0-5"]
+    np.testing.assert_allclose(area[0], [5 * 0.125, 5])  # Dice from 0.1 to 0.15, F1 is 1
+    assert make_table({"a": 0.1}, (0,), "iteration").areas("rank") == {}
+
+
 @pytest.mark.parametrize(("steps", "text"), [(range(11), "0-10"), ((0, 3, 7), "0, 3, 7"), ((5,), "5")])
 def test_steps_in_words(steps: Sequence[int], text: str) -> None:
     assert step_span(steps) == text

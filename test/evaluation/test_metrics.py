@@ -32,6 +32,21 @@ def test_equals_the_official_figures(name: str) -> None:
     assert same(found.detection.f1, counts["f1"])
 
 
+def test_dice_of_an_empty_truth_is_that_of_the_challenge() -> None:
+    empty, full = np.zeros((4, 4, 4)), np.ones((4, 4, 4))
+    assert [score_mask(mask, empty, (1, 1, 1)).autopetv_dice for mask in (empty, full)] == [1, 0]
+    assert [score_mask(mask, full, (1, 1, 1)).autopetv_dice for mask in (empty, full)] == [0, 1]
+    assert math.isnan(score_mask(full, empty, (1, 1, 1)).dice)
+
+
+def test_several_predicted_parts_of_one_lesion_are_one_find() -> None:
+    truth = np.ones((1, 1, 20), dtype=np.uint8)
+    prediction = truth.copy()
+    prediction[0, 0, ::7] = 0  # four parts, of which three have 6 of 20 voxels, the last one has 6 less
+    assert score_mask(prediction, truth, (1, 1, 1)).detection.true_positives == 1
+    assert score_mask(prediction, truth, (1, 1, 1)).detection.false_positives == 0
+
+
 def test_auc_equals_the_official_figures() -> None:
     expected = EXPECTED["auc"]
     assert auc(expected["dice_at_clicks_0_to_10"]) == pytest.approx(expected["auc"])

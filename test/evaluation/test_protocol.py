@@ -7,9 +7,8 @@ from helpers_case import CLICKS, SHAPE, make_labelled_case
 
 from lesionclick.case.clicks import Click
 from lesionclick.evaluation.protocol import EvaluationProtocol
-from lesionclick.simulation.interaction import Scribble
 from lesionclick.simulation.official_clicks import simulate_official
-from lesionclick.simulation.readers import CorrectiveReader, Reader, ScribbleReader, Situation
+from lesionclick.simulation.readers import AutopetvReader, CorrectiveReader, Reader, Situation
 
 
 def count(clicks: tuple[Click, ...], label: str) -> int:
@@ -37,25 +36,26 @@ def test_the_clicks_of_a_file_stay_as_they_are(clicks: tuple[Click, ...]) -> Non
     assert protocol.source(given) == "official"
 
 
-@pytest.mark.parametrize("reader", [CorrectiveReader(), ScribbleReader()])
+@pytest.mark.parametrize("reader", [CorrectiveReader(), AutopetvReader()])
 def test_corrections_need_no_official_clicks(reader: Reader) -> None:
     protocol = EvaluationProtocol((0, 1), reader)
     bare = make_labelled_case()
     assert protocol.with_clicks(bare) is bare
     assert protocol.source(bare) == reader.interaction
-    assert protocol.step_name == "round"
+    assert protocol.step_name == reader.step_name
 
 
 def test_a_reader_makes_the_same_choices_each_time_and_others_for_each_case_step_and_seed() -> None:
     @dataclasses.dataclass(frozen=True)
-    class Recorder(ScribbleReader):
-        seen: ClassVar[list[int]] = []
+    class Recorder(AutopetvReader):
+        seen: ClassVar[list[tuple[int, int]]] = []
 
         def next_clicks(self, situation: Situation) -> tuple[Click, ...]:
-            self.seen.append(int(situation.generator.integers(1 << 62)))
+            generators = situation.generator, situation.case_generator
+            self.seen.append((int(generators[0].integers(1 << 62)), int(generators[1].integers(1 << 62))))
             return ()
 
-    protocol = EvaluationProtocol((0, 1, 2), Recorder(Scribble.random_walk))
+    protocol = EvaluationProtocol((0, 1, 2), Recorder())
     for asked, name, step in (
         (protocol, "a", 1),
         (protocol, "a", 1),
@@ -65,4 +65,7 @@ def test_a_reader_makes_the_same_choices_each_time_and_others_for_each_case_step
     ):
         asked.next_clicks(make_labelled_case(name), step, (), np.zeros(SHAPE, dtype=np.uint8))
     assert Recorder.seen[0] == Recorder.seen[1]
-    assert len(set(Recorder.seen)) == 4
+    of_step, of_case = zip(*Recorder.seen, strict=True)
+    assert len(set(of_step)) == 4
+    assert of_case[0] == of_case[1] == of_case[2]
+    assert len(set(of_case)) == 3

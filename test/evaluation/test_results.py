@@ -13,7 +13,7 @@ from lesionclick.errors import CaseError
 from lesionclick.evaluation.results import Results, open_results
 from lesionclick.evaluation.table import CaseScore
 
-SETTINGS = {"model": "tiny", "steps": [0, 3], "scribble": None}
+SETTINGS = {"model": "tiny", "steps": [0, 3], "points": None}
 GEOMETRY = Geometry((4, 3, 2), (1.0, 1.0, 2.0), (0.0, 5.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 CLICKS = (Click(3, 2, 1, "tumor"), Click(0, 0, 0, "background"))
 
@@ -51,9 +51,7 @@ def test_masks_and_clicks_of_steps_come_back(tmp_path: Path) -> None:
     assert stored == [f"masks/a/clicks-0{step}.{ending}" for step in (0, 3) for ending in ("json", "mha")]
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("model", "other"), ("steps", [0, 3, 7]), ("scribble", "border"), ("new", 1)]
-)
+@pytest.mark.parametrize(("name", "value"), [("model", "other"), ("steps", [0, 3, 7]), ("points", "other"), ("new", 1)])
 def test_other_settings_are_refused(name: str, value: object, tmp_path: Path) -> None:
     begin(tmp_path)
     text = f"{tmp_path / 'settings.json'}: the evaluation there was begun with another '{name}', expected the same"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers_case import CLICKS, make_lesions, write_dataset, write_labelled_case
 
-from lesionclick.case.clicks import Click
+from lesionclick.case.clicks import Click, write_clicks
 from lesionclick.case.dataset import Dataset
 from lesionclick.case.images import read_mask
 from lesionclick.errors import CaseError
@@ -20,8 +20,8 @@ from lesionclick.evaluation.segmenters import BaselineSegmenter, NetworkSegmente
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.session.prediction import Prediction
 from lesionclick.session.session import Session
-from lesionclick.simulation.interaction import Scribble
-from lesionclick.simulation.readers import CorrectiveReader, Reader, ScribbleReader, first_clicks
+from lesionclick.simulation.readers import AutopetvReader, CorrectiveReader, Reader, ReplayReader, first_clicks
+from lesionclick.simulation.replay import PointsFolder
 from lesionclick.testing import make_plans, write_model
 
 NAMES = ("base_fdg_1", "base_fdg_2", "psma_3")
@@ -54,6 +54,10 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def points_of(row: dict[str, str]) -> int:
+    return int(row["tumor_points"]) + int(row["background_points"])
+
+
 # ---- one case
 
 
@@ -77,7 +81,7 @@ def test_a_mask_is_predicted_once_while_no_click_is_new(
 
 def test_all_clicks_so_far_are_given_again(dataset: Dataset, segmenter: NetworkSegmenter) -> None:
     labelled_case = dataset.read("base_fdg_1")
-    asked = protocol(0, 1, 2, reader=ScribbleReader(Scribble.random_walk))
+    asked = protocol(0, 1, 2, reader=AutopetvReader())
     results = list(evaluate_case(segmenter, labelled_case, asked))
     for before, after in itertools.pairwise(results):
         assert after.clicks[: len(before.clicks)] == before.clicks
@@ -133,17 +137,58 @@ def test_last_masks_alone_are_stored_if_no_more_are_asked_for(
     assert stored == [Path(f"masks/{name}/clicks-01.{ending}") for name in NAMES for ending in ("json", "mha")]
 
 
-@pytest.mark.parametrize("reader", [CorrectiveReader(), ScribbleReader(Scribble.random_walk)])
-def test_corrections_add_up(reader: Reader, dataset: Dataset, segmenter: NetworkSegmenter, tmp_path: Path) -> None:
-    evaluate_dataset(segmenter, dataset, protocol(0, 1, 2, reader=reader), tmp_path / "out")
+def test_corrections_add_up(dataset: Dataset, segmenter: NetworkSegmenter, tmp_path: Path) -> None:
+    evaluate_dataset(segmenter, dataset, protocol(0, 1, 2, reader=CorrectiveReader()), tmp_path / "out")
     rows = rows_of(tmp_path / "out")
     assert [row["round"] for row in rows] == ["0", "1", "2"] * 3
-    assert {row["source"] for row in rows} == {reader.interaction}
-    points = [int(row["tumor_points"]) + int(row["background_points"]) for row in rows]
+    assert {row["source"] for row in rows} == {"corrective-clicks"}
+    points = [points_of(row) for row in rows]
     for first, second, third in zip(points[::3], points[1::3], points[2::3], strict=True):
-        assert first == 0
-        assert first < second <= third
-        assert second == 1 or isinstance(reader, ScribbleReader)
+        assert (first, second) == (0, 1)
+        assert second <= third
+
+
+def test_autopetv_scribbles_where_there_is_a_lesion_and_scores_dice_where_there_is_none(
+    dataset: Dataset, segmenter: NetworkSegmenter, tmp_path: Path
+) -> None:
+    evaluate_dataset(segmenter, dataset, protocol(0, 1, 2, reader=AutopetvReader()), tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    assert [row["iteration"] for row in rows] == ["0", "1", "2"] * 3
+    assert {row["source"] for row in rows} == {"autopetv"}
+    for lesions in (rows[:3], rows[3:6]):
+        points = [points_of(row) for row in lesions]
+        assert 0 == points[0] < points[1] <= points[2]
+    empty = rows[6:]
+    assert [points_of(row) for row in empty] == [0, 0, 0]
+    assert {row["detection_f1"] for row in empty} == {"nan"}
+    assert {float(row["dice"]) for row in empty} == {float(empty[0]["false_positives"] == "0")}
+
+
+def test_scribbles_of_files_are_replayed(dataset: Dataset, segmenter: NetworkSegmenter, tmp_path: Path) -> None:
+    for name in NAMES:
+        write_clicks(CLICKS, tmp_path / "points" / f"{name}.json")
+    points = PointsFolder.find(tmp_path / "points", NAMES)
+    asked = protocol(0, 1, 2, 3, reader=ReplayReader(points))
+    assert evaluate_dataset(segmenter, dataset, asked, tmp_path / "out") == {}
+    rows = rows_of(tmp_path / "out")
+    assert {row["source"] for row in rows} == {"replay"}
+    assert [points_of(row) for row in rows] == [0, 1, 2, 2] * 3
+    assert [row["tumor_points"] for row in rows[:3]] == ["0", "1", "1"]
+    write_clicks(CLICKS[:1], tmp_path / "points" / "psma_3.json")
+    other = protocol(0, 1, 2, 3, reader=ReplayReader(PointsFolder.find(tmp_path / "points", NAMES)))
+    with pytest.raises(CaseError, match="begun with another 'points_sha256'"):
+        evaluate_dataset(segmenter, dataset, other, tmp_path / "out")
+
+
+def test_points_outside_of_an_image_cost_that_case_alone_and_nothing_is_computed(
+    dataset: Dataset, segmenter: NetworkSegmenter, tmp_path: Path
+) -> None:
+    for name in NAMES:
+        write_clicks(CLICKS if name != "psma_3" else [Click(0, 0, 99, "tumor")], tmp_path / f"{name}.json")
+    asked = protocol(0, 1, reader=ReplayReader(PointsFolder.find(tmp_path, NAMES)))
+    failures = evaluate_dataset(segmenter, dataset, asked, tmp_path / "out")
+    assert failures == {"psma_3": f"{tmp_path / 'psma_3.json'}: point 0 has z = 99, outside the image (0 to 13)"}
+    assert not (tmp_path / "out" / "masks" / "psma_3").exists()
 
 
 @pytest.mark.parametrize("baseline", Baseline)

@@ -19,7 +19,7 @@ from lesionclick.evaluation.segmenters import NetworkSegmenter
 from lesionclick.evaluation.table import Table
 from lesionclick.inference.ensemble import Ensemble
 from lesionclick.session.session import Session
-from lesionclick.simulation.readers import ScribbleReader
+from lesionclick.simulation.readers import CorrectiveReader
 from lesionclick.testing import make_plans, write_model
 
 NAMES = ("base_fdg_1", "base_fdg_2", "psma_3")
@@ -70,7 +70,7 @@ def intercept(monkeypatch: pytest.MonkeyPatch, replacement: Callable[[Session, P
     monkeypatch.setattr(Session, "predict", called)
 
 
-@pytest.mark.parametrize("asked", [EvaluationProtocol((0, 2)), EvaluationProtocol((0, 1), ScribbleReader())])
+@pytest.mark.parametrize("asked", [EvaluationProtocol((0, 2)), EvaluationProtocol((0, 1), CorrectiveReader())])
 def test_interrupted_evaluation_goes_on_to_the_same_tables(
     asked: EvaluationProtocol,
     dataset: Dataset,

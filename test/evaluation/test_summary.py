@@ -36,6 +36,18 @@ def test_tracers_that_names_do_not_tell_make_no_groups() -> None:
     assert list(split_by_tracer(make_table(("unknown", 0.4), ("fdg", 0.4)))) == ["all", "fdg", "unknown"]
 
 
+def test_iterations_of_autopetv_have_dmm_and_the_rank() -> None:
+    rows = [make_score(case, step, 0.5) for case in "ab" for step in range(6)]
+    summary = Summary.of(Table("iteration", tuple(rows)))
+    text = summary.to_markdown()
+    assert "| iteration | Dice | DMM | mean of Dice and DMM | FPvol, ml | FNvol, ml |" in text
+    assert (
+        "| AUC 0-5 | 2.500 [2.500, 2.500]; 2.500 | 5.000 [5.000, 5.000]; 5.000 | 3.750 [3.750, 3.750]; 3.750 |" in text
+    )
+    assert "Dice with an empty truth is 1 for an empty mask, else 0." in text
+    assert summary.to_json()["all"]["lines"]["AUC 0-5"]["rank"]["mean"] == 3.75
+
+
 def test_markdown_has_a_line_for_each_step_and_area() -> None:
     table = make_table(("fdg", 0.5), ("fdg", 0.5), steps=(0, 3, 7, 10))
     text = Summary.of(table).to_markdown()

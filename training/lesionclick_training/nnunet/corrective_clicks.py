@@ -10,7 +10,7 @@ from torch import nn
 
 from lesionclick.case.clicks import Click
 from lesionclick.model.encoding import Encoding
-from lesionclick.simulation.corrections import correct
+from lesionclick.simulation.corrections import corrective_click
 from lesionclick_training.augmentation.intensities import PET_CHANNEL, Intensities
 from lesionclick_training.data.nnunet_layout import UNKNOWN
 
@@ -58,7 +58,7 @@ def with_corrective_clicks(
         masks = _predict(network, data[open_samples])
         for sample, mask in zip(open_samples, masks, strict=True):
             mask[labels[sample] == UNKNOWN] = False
-            correction = correct(mask, labels[sample] == 1, None, generator)
+            correction = corrective_click(mask, labels[sample] == 1)
             clicks[sample] = tuple(dict.fromkeys((*clicks[sample], *correction)))
             if not correction:
                 rounds[sample] = 0

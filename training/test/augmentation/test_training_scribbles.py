@@ -28,7 +28,7 @@ def test_each_of_some_lesions_gets_a_line(budget: int) -> None:
         touched = np.unique(numbers[tuple(points.T)])
         assert 0 not in touched
         assert len(touched) == min(budget, 3)
-        assert len(points) >= 3 * len(touched)
+        assert len(points) >= len(touched)
 
 
 def test_background_lines_are_in_the_hottest_healthy_voxels() -> None:
