@@ -10,7 +10,18 @@ from conftest import ROOT
 
 from lesionclick.case.case import Case
 
-PARTS = {"__init__", "launch", "levers", "machine", "masks", "phantom_case", "runs", "sizes", "stock_checkpoints"}
+PARTS = {
+    "__init__",
+    "awake",
+    "launch",
+    "levers",
+    "machine",
+    "masks",
+    "phantom_case",
+    "runs",
+    "sizes",
+    "stock_checkpoints",
+}
 PROGRAMS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in PARTS)
 
 Benchmark = Callable[..., list[list[str]]]
@@ -106,6 +117,16 @@ def test_field_of_view(benchmark: Benchmark, dataset: Path, model_folder: Path) 
     rows = benchmark("field_of_view", dataset, "--model", model_folder, "--networks", "all")
     assert column(rows, 0) == ["case", "all"]
     assert column(rows, 4) == ["1.0000"] * 2  # too small for a body to be found in it
+
+
+@pytest.mark.slow
+def test_invoke(benchmark: Benchmark, case_folder: Path, model_folder: Path) -> None:
+    options = ("--rounds", 1, "--iterations", 2)
+    rows = benchmark("invoke", "--case", case_folder, "--model", model_folder, *options)
+    assert column(rows, 0)[:2] == ["exec, first case", "exec, second case"]
+    assert column(rows, 0)[5:] == ["second case, exec over invoke", "0", "1", "all", "fresh over"]
+    computed, there = (int(number) for number in rows[7][4].split(" of "))
+    assert computed < there
 
 
 @pytest.mark.slow
