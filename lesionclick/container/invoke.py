@@ -36,8 +36,6 @@ logger = logging.getLogger(__name__)
 
 HOST = "0.0.0.0"  # the container's addresses, whichever they are
 
-PORT = 4743
-
 BODY_BYTES = 1 << 16  # of a request, more than is ever sent; read so that the answer gets through
 
 REQUEST_SECONDS = 30.0  # within which a request has to be read
@@ -161,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing: what matters of a case is said while it is processed."""
 
 
-def serve_cases(task: CaseTask, load: Callable[[], Ensemble], port: int = PORT, host: str = HOST) -> NoReturn:
+def serve_cases(task: CaseTask, load: Callable[[], Ensemble], port: int, host: str = HOST) -> NoReturn:
     """Processes cases until the process is ended; the networks are read once.
 
     Args:
