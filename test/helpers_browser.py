@@ -175,9 +175,9 @@ class Viewer:
         """Label and voxel of each click in the page's list."""
         script = "return [...document.querySelectorAll('#click-rows .go')].map(row => row.innerText)"
         rows = [
-            re.search(r"(tumor|background)\s+(\d+), (\d+), (\d+)", row) for row in self.browser.execute_script(script)
+            re.search(r"(Tumor|Background)\s+(\d+), (\d+), (\d+)", row) for row in self.browser.execute_script(script)
         ]
-        return [(row[1], (int(row[2]), int(row[3]), int(row[4]))) for row in rows if row]
+        return [(row[1].lower(), (int(row[2]), int(row[3]), int(row[4]))) for row in rows if row]
 
     def press(self, *keys: str, held: str = "") -> None:
         """Presses keys one after another while modifiers are held down."""

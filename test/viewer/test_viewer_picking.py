@@ -65,6 +65,7 @@ def test_hot_voxel_is_seen_and_clicked(server: RunningServer, tmp_path: Path, re
         for number, (key, (name, across, along)) in enumerate(PLANES.items(), 1):
             viewer.press(key)
             wait_for(lambda: viewer.of("reader", "data-layout") == name, "the plane is alone")  # noqa: B023
+            viewer.press(*"+" * (number - 1))  # about the crosshair, which stays where it is
             left, top, width, height = viewer.box_of_planes()
             picture = viewer.picture()[top : top + height, left : left + width].astype(int)
             # the hot voxel is yellow, around what marks earlier clicks, and nothing else is

@@ -1,4 +1,4 @@
-// The server's JSON API: its types, requests and events. Every failure is an ApiError with one sentence for the reader.
+// The server's JSON API: its types and requests. Every failure is an ApiError with one sentence for the reader.
 
 export interface Voxel {
   x: number
@@ -16,19 +16,15 @@ export interface Click extends Voxel {
 export interface Model {
   name: string
   description: string
-  warning: string | null
-  version: string
+  warning: string | null // what every reader has to know of it
+  version: string // of LesionClick
+  max_upload_bytes: number
 }
 
 export interface CaseEntry {
   id: string
   name: string
   session: string | null
-}
-
-export interface CaseDetails extends CaseEntry {
-  shape_xyz: [number, number, number]
-  spacing_xyz_mm: [number, number, number]
 }
 
 export interface Progress {
@@ -96,27 +92,32 @@ async function sentence(response: Response): Promise<string> {
   return `The server answered ${response.status} ${response.statusText}.`
 }
 
-async function send(method: string, path: string, body?: BodyInit, json = false): Promise<Response> {
-  const headers: Record<string, string> = json ? { 'Content-Type': 'application/json' } : {}
-  let response: Response
+/** Waits for what the network brings; that it broke off is said in words, and that the page no longer wants it is not. */
+async function received<T>(what: Promise<T>): Promise<T> {
   try {
-    response = await fetch(address(path), { method, headers, ...(body === undefined ? {} : { body }) })
-  } catch {
+    return await what
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'AbortError') throw error
     throw new ApiError('The server does not answer. Is `lesionclick serve` still running?', 0)
   }
+}
+
+async function send(method: string, path: string, options: RequestInit = {}): Promise<Response> {
+  const response = await received(fetch(address(path), { method, ...options }))
   if (!response.ok) throw new ApiError(await sentence(response), response.status)
   return response
 }
 
 async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const text = body === undefined ? undefined : JSON.stringify(body)
-  return (await (await send(method, path, text, body !== undefined)).json()) as T
+  const json = { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
+  const response = await send(method, path, body === undefined ? {} : json)
+  return received(response.json() as Promise<T>)
 }
 
 export const api = {
   model: () => ask<Model>('GET', 'model'),
   cases: () => ask<CaseEntry[]>('GET', 'cases'),
-  caseDetails: (id: string) => ask<CaseDetails>('GET', `cases/${encodeURIComponent(id)}`),
+  state: (session: string) => ask<SessionState>('GET', `sessions/${session}`),
   openSession: (id: string) => ask<SessionState>('POST', `cases/${encodeURIComponent(id)}/session`),
   addClick: (session: string, voxel: Voxel, label: Label) =>
     ask<SessionState>('POST', `sessions/${session}/clicks`, { x: voxel.x, y: voxel.y, z: voxel.z, label }),
@@ -125,18 +126,25 @@ export const api = {
   redo: (session: string) => ask<SessionState>('POST', `sessions/${session}/redo`),
   clear: (session: string) => ask<SessionState>('POST', `sessions/${session}/clear`),
   lesions: (session: string) => ask<LesionTable>('GET', `sessions/${session}/lesions`),
-  upload: async (form: FormData) => (await (await send('POST', 'cases', form)).json()) as CaseEntry,
+  upload: async (form: FormData) => {
+    const response = await send('POST', 'cases', { body: form })
+    return received(response.json() as Promise<CaseEntry>)
+  },
 }
 
 /** A file's bytes; `onPart` is told what share of it has come, where the server says how much there is. */
-export async function download(path: string, onPart: (share: number) => void = () => {}): Promise<ArrayBuffer> {
-  const response = await send('GET', path)
+export async function download(
+  path: string,
+  signal: AbortSignal | null = null,
+  onPart: (share: number) => void = () => {},
+): Promise<ArrayBuffer> {
+  const response = await send('GET', path, { signal })
   const total = Number(response.headers.get('Content-Length') ?? 0)
-  if (!response.body || !total) return response.arrayBuffer()
+  if (!response.body || !total) return received(response.arrayBuffer())
   const bytes = new Uint8Array(total)
   let at = 0
   for (const reader = response.body.getReader(); ; ) {
-    const { done, value } = await reader.read()
+    const { done, value } = await received(reader.read())
     if (done) break
     if (at + value.length > total) throw new ApiError(`${path}: is longer than the server said.`, 0)
     bytes.set(value, at)
@@ -144,26 +152,4 @@ export async function download(path: string, onPart: (share: number) => void = (
   }
   if (at < total) throw new ApiError(`${path}: ended early, load the page again.`, 0)
   return bytes.buffer
-}
-
-/** Calls `onState` at once and at each change of a session, until the returned function is called. */
-export function follow(
-  session: string,
-  onState: (state: SessionState) => void,
-  onConnection: (open: boolean) => void,
-): () => void {
-  const events = new EventSource(address(`sessions/${session}/events`))
-  let retry = 0
-  events.addEventListener('state', (event) => onState(JSON.parse(event.data as string) as SessionState))
-  events.onopen = () => onConnection(true)
-  let stop = () => events.close()
-  events.onerror = () => {
-    onConnection(false)
-    if (events.readyState !== EventSource.CLOSED) return // the browser tries again by itself
-    retry = window.setTimeout(() => (stop = follow(session, onState, onConnection)), 2000)
-  }
-  return () => {
-    window.clearTimeout(retry)
-    stop()
-  }
 }

@@ -1,6 +1,6 @@
 // The controls of how images are shown.
-import { byId, make } from './dom'
-import { CT_WINDOWS, settings, type Settings } from './settings'
+import { byId, capital, make } from './dom'
+import { CT_WINDOWS, settings, type CtWindow, type Settings } from './settings'
 
 type Key = keyof Settings
 
@@ -11,20 +11,26 @@ export function buildDisplay(): void {
   form.replaceChildren(
     choice('shown', 'Images', { fusion: 'Fusion', pet: 'PET', ct: 'CT' }),
     choice('petColors', 'PET colors', { hot: 'Hot', inverse: 'Inverse gray' }),
-    range('petShare', 'PET share'),
+    range('petShare', 'PET share', ({ shown }) => shown === 'fusion'),
     suvWindow(),
-    choice('ctWindow', 'CT window', Object.fromEntries(Object.keys(CT_WINDOWS).map((name) => [name, capital(name)]))),
-    make('div', { className: 'row' }, make('span', {}, 'Mask'), check('mask', 'Shown'), check('outline', 'Outline')),
-    range('maskOpacity', 'Mask fill'),
+    choice('ctWindow', 'CT window', Object.fromEntries(Object.keys(CT_WINDOWS).map((name) => [name, capital(name)])), (name) => {
+      const { width, level } = CT_WINDOWS[name as CtWindow]
+      return `Width ${width}, level ${level} HU`
+    }),
+    make(
+      'div',
+      { className: 'row', role: 'group', 'aria-label': 'Mask' },
+      make('span', {}, 'Mask'),
+      make('span', { className: 'checks' }, check('mask', 'Shown'), check('outline', 'Outline')),
+    ),
+    range('maskOpacity', 'Mask fill', ({ mask }) => mask),
   )
 }
 
-const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
-
-function choice<K extends Key>(key: K, title: string, names: Record<string, string>): HTMLElement {
+function choice(key: Key, title: string, names: Record<string, string>, hint: (value: string) => string = () => ''): HTMLElement {
   const group = make('span', { className: 'segments', role: 'group', 'aria-label': title })
   for (const [value, name] of Object.entries(names)) {
-    const button = make('button', { type: 'button' }, name)
+    const button = make('button', { type: 'button', title: hint(value) }, name)
     button.addEventListener('click', () => settings.set({ [key]: value } as Partial<Settings>))
     settings.watch((now) => button.setAttribute('aria-pressed', String(now[key] === value)))
     group.append(button)
@@ -32,10 +38,11 @@ function choice<K extends Key>(key: K, title: string, names: Record<string, stri
   return make('div', { className: 'row' }, make('span', {}, title), group)
 }
 
-function range(key: 'petShare' | 'maskOpacity', title: string): HTMLElement {
+/** A slider from 0 to 1, which can be moved where it changes what is seen. */
+function range(key: 'petShare' | 'maskOpacity', title: string, matters: (now: Readonly<Settings>) => boolean): HTMLElement {
   const input = make('input', { type: 'range', min: '0', max: '1', step: '0.05' })
   input.addEventListener('input', () => settings.set({ [key]: Number(input.value) }))
-  settings.watch((now) => (input.value = String(now[key])))
+  settings.watch((now) => Object.assign(input, { value: String(now[key]), disabled: !matters(now) }))
   return make('label', { className: 'row' }, make('span', {}, title), input)
 }
 
@@ -58,12 +65,10 @@ function suvWindow(): HTMLElement {
     settings.watch((now) => (input.value = String(now[key])))
     return input
   }
-  const bar = make('span', { className: 'colorbar' })
-  settings.watch((now) => (bar.dataset['colors'] = now.petColors))
   return make(
     'div',
     { className: 'row' },
     make('span', {}, 'SUV window'),
-    make('span', { className: 'window' }, limit('suvLow', 'Lowest SUV'), bar, limit('suvHigh', 'Highest SUV')),
+    make('span', { className: 'window' }, limit('suvLow', 'Lowest SUV'), 'to', limit('suvHigh', 'Highest SUV')),
   )
 }

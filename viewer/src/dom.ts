@@ -6,6 +6,11 @@ export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   return element as T
 }
 
+/** A sentence with a capital at its beginning, unless it begins with a name such as that of a file. */
+export function capital(text: string): string {
+  return text.replace(/^[a-z]+(?= |$)/, (word) => word.charAt(0).toUpperCase() + word.slice(1))
+}
+
 type Child = Node | string
 
 /** A new element with properties (and `aria-…`, `data-…` attributes) and children. */

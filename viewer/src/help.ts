@@ -1,56 +1,60 @@
 // The overlay that lists what mouse and keys do.
 import { byId, make } from './dom'
 
-const MOUSE: [string, string][] = [
-  ['Left click', 'tumor: this was missed'],
-  ['Right click, Shift + click', 'background: this is no tumor'],
-  ['Drag', 'moves the crosshair'],
-  ['Alt + click', 'moves the crosshair, sets nothing'],
-  ['Wheel', 'scrolls the slices'],
-  ['Ctrl + wheel', 'zooms'],
-  ['Right drag', 'moves a zoomed image'],
-  ['Click in the projection', 'goes to the hottest voxel there'],
-  ['Drag in the projection', 'turns it'],
-]
-
-const KEYS: [string, string][] = [
-  ['T', 'tumor click at the crosshair'],
-  ['B', 'background click at the crosshair'],
-  ['Ctrl + Z', 'undo'],
-  ['Ctrl + Shift + Z', 'redo'],
-  ['Delete', 'deletes the selected click'],
-  ['N, Shift + N', 'next, previous lesion'],
-  ['C, Shift + C', 'next, previous click'],
-  ['Arrows', 'move the crosshair in the plane; Shift: five voxels'],
-  ['Page up, page down', 'next slice, previous slice of the plane'],
-  ['1, 2, 3, 4', 'axial, coronal, sagittal, projection alone; again: all'],
-  ['+, −, 0', 'zoom in, zoom out, whole image'],
-  ['L', 'click or look only'],
-  ['F', 'fusion, PET, CT'],
-  ['I', 'PET hot or inverse gray'],
-  ['W', 'next CT window'],
-  ['[, ]', 'narrower, wider SUV window'],
-  ['M, O', 'mask, outline on or off'],
-  ['R', 'rotates the projection, or stops it'],
-  ['?', 'this help'],
-]
+const GROUPS: Record<string, [string[], string][]> = {
+  Correct: [
+    [['Left click'], 'tumor: this was missed'],
+    [['Right click', 'Shift + click'], 'background: this is no tumor'],
+    [['T', 'B'], 'tumor, background at the crosshair'],
+    [['Ctrl + Z', 'Ctrl + Shift + Z'], 'undo, redo'],
+    [['C', 'Shift + C'], 'next, previous click'],
+    [['Delete'], 'deletes the selected click'],
+    [['L'], 'click, or look only'],
+  ],
+  'Find your way': [
+    [['Drag', 'Alt + click'], 'crosshair'],
+    [['Arrows'], 'crosshair in the plane; Shift: by five'],
+    [['Wheel', 'Page up', 'Page down'], 'slice'],
+    [['Ctrl + wheel', '+', '−', '0'], 'zoom; 0: whole image'],
+    [['Right drag'], 'moves a zoomed image'],
+    [['N', 'Shift + N'], 'next, previous lesion'],
+  ],
+  Images: [
+    [['F'], 'fusion, PET, CT'],
+    [['I'], 'PET in hot colors or inverse gray'],
+    [['[', ']'], 'narrower, wider SUV window'],
+    [['W'], 'next CT window'],
+    [['M', 'O'], 'mask, outline'],
+  ],
+  Views: [
+    [['1', '2', '3', '4'], 'axial, coronal, sagittal, MIP alone'],
+    [['Escape'], 'all of them'],
+    [['R'], 'rotates the MIP, or stops it'],
+    [['Drag the MIP'], 'turns it'],
+    [['Click the MIP'], 'goes to the hottest voxel there'],
+    [['?'], 'this help'],
+  ],
+}
 
 export function buildHelp(version: string): void {
   const dialog = byId<HTMLDialogElement>('help')
-  const list = (rows: [string, string][]) =>
-    make('dl', {}, ...rows.flatMap(([key, what]) => [make('dt', {}, key), make('dd', {}, what)]))
   const close = make('button', { className: 'primary' }, 'Close')
   close.addEventListener('click', () => dialog.close())
+  const sections = Object.entries(GROUPS).map(([title, rows]) =>
+    make('section', {}, make('h3', {}, title), make('dl', {}, ...rows.flatMap(([keys, what]) => [
+      make('dt', {}, ...keys.map((key) => make('kbd', {}, key))),
+      make('dd', {}, what),
+    ]))),
+  )
   dialog.replaceChildren(
     make('h2', { id: 'help-title' }, 'Mouse and keys'),
+    make('div', { className: 'columns' }, ...sections),
     make(
-      'div',
-      { className: 'columns' },
-      make('section', {}, make('h3', {}, 'Mouse'), list(MOUSE)),
-      make('section', {}, make('h3', {}, 'Keys'), list(KEYS)),
+      'footer',
+      {},
+      make('p', {}, `Radiological convention: the patient's right is on the left. LesionClick ${version}`),
+      close,
     ),
-    make('p', { className: 'note' }, `Images are in radiological convention: the patient's right is on the left. LesionClick ${version}`),
-    close,
   )
   dialog.addEventListener('click', (event) => {
     if (event.target === dialog) dialog.close()

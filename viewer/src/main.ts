@@ -1,19 +1,20 @@
 // The page's beginning: which model, which cases, and then one of them or the start.
-import { api, type CaseEntry, type Voxel } from './api'
+import { api, type CaseEntry, type Model, type Voxel } from './api'
 import { alertError } from './alerts'
 import { buildDisplay } from './display'
 import { byId, make } from './dom'
-import { buildHelp, toggleHelp } from './help'
+import { buildHelp } from './help'
 import { listenToKeys } from './keys'
-import type { Layout } from './layout'
-import { look } from './look'
 import { Reader } from './reader'
 import { keyActions } from './shortcuts'
-import { settings } from './settings'
 import { listenToUpload, showStart } from './start'
+import { buildToolbar } from './toolbar'
 
-let cases: CaseEntry[] = []
-let reader: Reader | null = null
+const START = '#cases' // the address of the start, where a single case is not opened at once
+
+let model: Model | null = null
+let reader: Reader
+let shown = 0 // counts addresses, so that an answer for one left meanwhile changes nothing
 
 /** What the address names after #: case=ID, and perhaps voxel=X,Y,Z of it. */
 function inAddress(): { id: string | null; voxel: Voxel | null } {
@@ -23,40 +24,36 @@ function inAddress(): { id: string | null; voxel: Voxel | null } {
   return { id: named.get('case'), voxel }
 }
 
-function open(id: string): void {
-  const address = `#case=${encodeURIComponent(id)}`
-  if (window.location.hash === address) void show()
-  else window.location.hash = address
-}
+const open = (id: string) => void (window.location.hash = `#case=${encodeURIComponent(id)}`)
 
 /** Shows what the address names: a case, or the start; a case alone needs no choosing. */
 async function show(): Promise<void> {
+  const mine = ++shown
+  let cases: CaseEntry[] = []
+  let entry: CaseEntry | undefined
+  const { id, voxel } = inAddress()
   try {
     cases = await api.cases()
-    const named = inAddress()
-    const id = named.id ?? (cases.length === 1 ? cases[0]?.id : undefined)
-    const entry = cases.find((known) => known.id === id)
-    if (!entry) {
-      if (id !== undefined) throw new Error(`The server has no case "${id}".`)
-      showStart(cases, open)
-      return
-    }
-    byId('start').hidden = true
-    byId('reader').hidden = false
-    listCases(entry)
-    if (!reader) {
-      reader = new Reader()
-      Object.assign(window, { lesionclick: reader }) // for scripts and tests
-      listenToKeys(keyActions(reader))
-    }
-    await reader.open(entry, named.voxel)
+    if (mine !== shown) return
+    const only = cases.length === 1 && window.location.hash !== START ? cases[0] : undefined
+    entry = id === null ? only : cases.find((known) => known.id === id)
+    if (!entry && id !== null) throw new Error(`The server has no case "${id}".`)
   } catch (error) {
+    if (mine !== shown) return
     alertError(error)
-    if (!reader || byId('reader').hidden) showStart(cases, open)
   }
+  if (!entry) {
+    reader.leave()
+    showStart(cases, open)
+    return
+  }
+  byId('start').hidden = true
+  byId('reader').hidden = false
+  listCases(cases, entry)
+  await reader.open(entry, voxel)
 }
 
-function listCases(current: CaseEntry): void {
+function listCases(cases: CaseEntry[], current: CaseEntry): void {
   const select = byId<HTMLSelectElement>('case-select')
   select.replaceChildren(
     ...cases.map((entry) => make('option', { value: entry.id, selected: entry.id === current.id }, entry.name)),
@@ -64,65 +61,35 @@ function listCases(current: CaseEntry): void {
   )
 }
 
-function wire(): void {
-  byId<HTMLSelectElement>('case-select').addEventListener('change', (event) => {
-    const { value } = event.target as HTMLSelectElement
-    ;(event.target as HTMLSelectElement).blur()
-    if (value) open(value)
-    else showStart(cases, open)
-  })
-  byId('undo').addEventListener('click', () => reader?.current?.undo())
-  byId('redo').addEventListener('click', () => reader?.current?.redo())
-  byId('clear').addEventListener('click', () => reader?.current?.clear())
-  byId('tool-click').addEventListener('click', () => look.set({ looksOnly: false }))
-  byId('tool-look').addEventListener('click', () => look.set({ looksOnly: true }))
-  byId('rotate').addEventListener('click', () => settings.set({ rotating: !settings.get().rotating }))
-  byId('help-open').addEventListener('click', toggleHelp)
-  byId('mip').addEventListener('keydown', (event) => {
-    if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return
-    event.preventDefault()
-    event.stopPropagation()
-    reader?.turn(event.key === 'ArrowLeft' ? 1 : -1)
-  })
-  const downloads = byId<HTMLDetailsElement>('downloads')
-  document.addEventListener('click', (event) => {
-    if (!downloads.querySelector('summary')?.contains(event.target as Node)) downloads.open = false
-  })
-  const layouts: Record<Layout, string> = { all: 'All', axial: 'Axial', coronal: 'Coronal', sagittal: 'Sagittal', mip: 'MIP' }
-  for (const [layout, name] of Object.entries(layouts) as [Layout, string][]) {
-    const key = Object.keys(layouts).indexOf(layout) || 'Escape'
-    const button = make('button', { title: `${name} (${key})` }, name)
-    button.addEventListener('click', () => look.set({ layout }))
-    look.watch((now) => button.setAttribute('aria-pressed', String(now.layout === layout)))
-    byId('layouts').append(button)
-  }
-  look.watch(({ looksOnly }) => {
-    byId('tool-click').setAttribute('aria-pressed', String(!looksOnly))
-    byId('tool-look').setAttribute('aria-pressed', String(looksOnly))
-    byId('overlay').classList.toggle('looks-only', looksOnly)
-  })
-  settings.watch(({ rotating }) => {
-    const button = byId('rotate')
-    button.textContent = rotating ? '❚❚' : '▶'
-    button.setAttribute('aria-label', rotating ? 'Stop rotating' : 'Rotate')
-  })
-  buildDisplay()
-  listenToUpload((id) => open(id))
-  window.addEventListener('hashchange', () => void show())
+/** What the server says of its model stands above everything, as long as it has something to say. */
+function warn({ name, warning }: Model): void {
+  const banner = byId('banner')
+  banner.hidden = !warning
+  banner.textContent = `${name === 'bundled' ? 'The bundled model' : `The model “${name}”`}: ${warning ?? ''}`
 }
 
 async function begin(): Promise<void> {
-  wire()
+  window.addEventListener('unhandledrejection', (event) => alertError(event.reason))
+  reader = new Reader()
+  Object.assign(window, { lesionclick: reader }) // for scripts and tests
+  buildDisplay()
+  buildToolbar(reader)
+  listenToKeys(keyActions(reader), () => !byId('reader').hidden)
+  listenToUpload(open, () => model?.max_upload_bytes ?? Infinity)
+  byId<HTMLSelectElement>('case-select').addEventListener('change', (event) => {
+    const select = event.target as HTMLSelectElement
+    select.blur() // keys are the reader's again
+    if (select.value) open(select.value)
+    else window.location.hash = START
+  })
+  window.addEventListener('hashchange', () => void show())
   try {
-    const model = await api.model()
-    buildHelp(model.version)
-    const banner = byId('banner')
-    banner.hidden = !model.warning
-    banner.textContent = `The model in use: ${model.warning ?? ''}`
+    model = await api.model()
+    warn(model)
   } catch (error) {
-    buildHelp('')
     alertError(error)
   }
+  buildHelp(model?.version ?? '')
   await show()
 }
 

@@ -2,10 +2,11 @@
 // along that line of sight.
 import type { Click, Voxel } from './api'
 import type { Grid, Triple } from './grid'
-import { COLORS, drawClick } from './marks'
+import { alertReader } from './alerts'
+import { COLORS, drawClick, FONT, petColor, write } from './marks'
 import { LesionLayer } from './mip-lesions'
 import type { Job } from './mip-worker'
-import { coarsen, inSpace, onScreen, screenOf, type Coarse, type Frame, type Screen } from './projection'
+import { coarsen, directions, inSpace, onScreen, screenOf, type Coarse, type Frame, type Screen } from './projection'
 import type { Settings } from './settings'
 import type { Scaled } from './slices'
 
@@ -16,6 +17,7 @@ export interface MipScene {
   grid: Grid
   cursor: Voxel
   clicks: readonly Click[]
+  selected: number | null // id of a click
   mask: Uint8Array | null
   settings: Readonly<Settings>
 }
@@ -42,25 +44,35 @@ export class Mip {
 
   /** Begins to project a case's PET; directions appear as they are done. */
   load(grid: Grid, pet: Scaled): void {
-    this.worker?.terminate()
-    this.scene = null
+    this.clear()
     const coarse = coarsen(grid, pet.data, pet.slope, pet.intercept)
     const screen = screenOf(coarse)
     this.coarse = coarse
     this.screen = screen
-    this.frames = new Array<Frame | undefined>(DIRECTIONS)
     this.turn = 0
     // the view from the front first, then every sixth, and so on: any angle soon has a neighbor
     const order = [6, 3, 1].flatMap((stride) => Array.from({ length: DIRECTIONS / stride }, (_, k) => k * stride))
     const unique = [...new Set(order)]
-    this.worker = new Worker(new URL('./mip-worker.ts', import.meta.url), { type: 'module' })
-    this.worker.onmessage = ({ data }: MessageEvent<{ index: number; frame: Frame }>) => {
+    const worker = new Worker(new URL('./mip-worker.ts', import.meta.url), { type: 'module' })
+    this.worker = worker
+    worker.onmessage = ({ data }: MessageEvent<{ index: number; frame: Frame }>) => {
       const direction = unique[data.index] ?? 0
       this.frames[direction] = data.frame
       if (data.index === 0 || Math.round(this.turn) % DIRECTIONS === direction) this.draw()
+      if (data.index === unique.length - 1) worker.terminate()
     }
+    worker.onerror = () => alertReader('The projection could not be computed in this browser.')
     const job: Job = { coarse, screen, angles: unique.map((k) => (2 * Math.PI * k) / DIRECTIONS) }
-    this.worker.postMessage(job)
+    worker.postMessage(job)
+  }
+
+  /** Takes the case off the canvas. */
+  clear(): void {
+    this.worker?.terminate()
+    this.worker = null
+    this.coarse = this.screen = this.scene = null
+    this.frames = new Array<Frame | undefined>(DIRECTIONS)
+    this.draw()
   }
 
   show(scene: MipScene | null): void {
@@ -68,7 +80,7 @@ export class Mip {
     const rotating = scene?.settings.rotating ?? false
     if (rotating && !this.timer) {
       this.timer = window.setInterval(() => {
-        if (document.hidden || this.frames.some((frame) => !frame)) return
+        if (document.hidden || this.frames.includes(undefined)) return
         this.turn = (this.turn + 1) % DIRECTIONS
         this.draw()
       }, TURN_MS / DIRECTIONS)
@@ -148,16 +160,46 @@ export class Mip {
       const [column, row] = onScreen(coarse, screen, this.angle, mm)
       return [place.left + column * place.perColumn, place.top + row * place.perRow]
     }
-    const [x, y] = at(cursor)
+    const [x, y] = at(cursor).map((place) => Math.round(place) + 0.5) as [number, number]
     pen.strokeStyle = inverse ? COLORS.crosshairOnLight : COLORS.crosshair
     pen.lineWidth = pixels
     pen.beginPath()
-    pen.moveTo(0, Math.round(y) + 0.5)
-    pen.lineTo(x - 8 * pixels, Math.round(y) + 0.5)
-    pen.moveTo(x + 8 * pixels, Math.round(y) + 0.5)
-    pen.lineTo(width, Math.round(y) + 0.5)
+    for (const side of [-1, 1]) {
+      pen.moveTo(x + side * 9 * pixels, y)
+      pen.lineTo(side < 0 ? 0 : width, y)
+      pen.moveTo(x, y + side * 9 * pixels)
+      pen.lineTo(x, side < 0 ? 0 : height)
+    }
     pen.stroke()
-    for (const click of clicks) drawClick(pen, ...at(click), click.label, pixels * 0.75)
+    for (const click of clicks) {
+      drawClick(pen, ...at(click), click.label, pixels * 0.75, { selected: click.id === this.scene.selected })
+    }
+    this.drawLetters(pen, inverse, pixels)
+  }
+
+  /** From where we look, as letters at both sides; at most two of them where it is from between. */
+  private drawLetters(pen: CanvasRenderingContext2D, light: boolean, pixels: number): void {
+    const [x, y] = directions(this.angle).across
+    const side = (x: number, y: number) => {
+      const parts: [number, string][] = [
+        [Math.abs(x), x < 0 ? 'L' : 'R'],
+        [Math.abs(y), y < 0 ? 'P' : 'A'],
+      ]
+      parts.sort(([a], [b]) => b - a)
+      return parts.flatMap(([share, letter]) => (share > 0.38 ? [letter] : [])).join('')
+    }
+    const middle = this.canvas.height / 2
+    pen.font = `600 ${13 * pixels}px ${FONT}`
+    pen.fillStyle = light ? COLORS.letterOnLight : COLORS.letter
+    pen.textBaseline = 'middle'
+    pen.textAlign = 'left'
+    write(pen, side(-x, -y), 8 * pixels, middle, light, pixels)
+    pen.textAlign = 'right'
+    write(pen, side(x, y), this.canvas.width - 8 * pixels, middle, light, pixels)
+    pen.font = `${11.5 * pixels}px ${FONT}`
+    pen.textAlign = 'left'
+    pen.textBaseline = 'top'
+    write(pen, 'Maximum-intensity projection', 8 * pixels, 8 * pixels, light, pixels)
   }
 
   /** PET in gray or hot colors, one pixel of the frame a pixel of the picture. */
@@ -167,7 +209,7 @@ export class Mip {
     const image = pen?.createImageData(screen.width, screen.height)
     if (!pen || !image) return
     const range = settings.suvHigh - settings.suvLow
-    const colors = inverse ? INVERSE : HOT
+    const colors = TABLES[inverse ? 'inverse' : 'hot']
     const pixels = new Uint32Array(image.data.buffer)
     for (let k = 0; k < pixels.length; k++) {
       const level = ((frame.values[k] as number) - settings.suvLow) / range
@@ -224,10 +266,7 @@ function table(color: (level: number) => [number, number, number]): Uint32Array 
   return new Uint32Array(bytes.buffer)
 }
 
-const INVERSE = table((level) => [255 - 255 * level, 255 - 255 * level, 255 - 255 * level])
-
-/** Black, red, yellow, white. */
-const HOT = table((level) => {
-  const part = (from: number, to: number) => 255 * Math.min(Math.max((level - from) / (to - from), 0), 1)
-  return [part(0, 0.373), part(0.373, 0.749), part(0.749, 1)]
-})
+const TABLES = {
+  inverse: table((level) => petColor('inverse', level)),
+  hot: table((level) => petColor('hot', level)),
+}

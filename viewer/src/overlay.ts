@@ -1,10 +1,12 @@
-// What lies on the planes: the mask with its outline, clicks, the crosshair and orientation letters, drawn anew in a
-// second canvas at each change. The mask never goes through the graphics card, so a new one appears without a flicker.
+// What lies on the planes: the mask with its outline, clicks, the crosshair, letters and scales, drawn anew in a second
+//  canvas at each change. The mask never goes through the graphics card, so a new one appears without a flicker.
 import type { Click, Voxel } from './api'
+import { capital } from './dom'
 import type { Grid, Triple } from './grid'
 import type { Settings } from './settings'
-import { AXES, type Plane, type Slices, type Tile } from './slices'
-import { COLORS, drawClick } from './marks'
+import { COLORS, drawClick, FONT, isLight, write } from './marks'
+import { drawColors, drawLength, drawWindow } from './scales'
+import { AXES, type Box, type Plane, type Slices, type Tile } from './slices'
 
 const LETTERS: Record<Plane, { left: string; right: string; top: string; bottom: string }> = {
   axial: { left: 'R', right: 'L', top: 'A', bottom: 'P' },
@@ -33,17 +35,26 @@ export function drawOverlay(canvas: HTMLCanvasElement, slices: Slices, scene: Sc
   pen.clearRect(0, 0, canvas.width, canvas.height)
   if (!scene) return
   const scale = below.width / Math.max(below.clientWidth, 1)
-  for (const tile of slices.tiles()) {
+  const tiles = slices.tiles()
+  for (const tile of tiles) {
     pen.save()
-    pen.beginPath()
-    pen.rect(tile.left, tile.top, tile.width, tile.height)
-    pen.clip()
+    clipTo(pen, tile.image)
     if (scene.mask && scene.settings.mask) drawMask(pen, tile, scene, scene.mask, scale)
     drawCrosshair(pen, tile, scene, scale)
+    pen.restore()
+    pen.save()
+    clipTo(pen, tile.pane)
     drawClicks(pen, tile, scene, scale)
     pen.restore()
-    drawLetters(pen, tile, scene, scale, canvas)
+    drawLetters(pen, tile, scene, scale)
+    drawLength(pen, tile, scene.grid, scene.settings, scale)
   }
+  const [first] = tiles
+  if (first) {
+    drawColors(pen, first, scene.settings, scale)
+    drawWindow(pen, first, scene.settings, scale)
+  }
+  drawGaps(pen, tiles, canvas)
 }
 
 function drawMask(pen: CanvasRenderingContext2D, tile: Tile, scene: Scene, mask: Uint8Array, scale: number): void {
@@ -100,14 +111,14 @@ function drawMask(pen: CanvasRenderingContext2D, tile: Tile, scene: Scene, mask:
 function drawCrosshair(pen: CanvasRenderingContext2D, tile: Tile, scene: Scene, scale: number): void {
   const [x, y] = tile.toPixel(scene.grid.toRas(scene.cursor)).map((at) => Math.round(at) + 0.5) as [number, number]
   const gap = 12 * scale
-  pen.strokeStyle = isLight(scene) ? COLORS.crosshairOnLight : COLORS.crosshair
+  pen.strokeStyle = isLight(scene.settings) ? COLORS.crosshairOnLight : COLORS.crosshair
   pen.lineWidth = scale
   pen.beginPath()
   for (const side of [-1, 1]) {
     pen.moveTo(x + side * gap, y)
-    pen.lineTo(side < 0 ? tile.left : tile.left + tile.width, y)
+    pen.lineTo(side < 0 ? tile.image.left : tile.image.right, y)
     pen.moveTo(x, y + side * gap)
-    pen.lineTo(x, side < 0 ? tile.top : tile.top + tile.height)
+    pen.lineTo(x, side < 0 ? tile.image.top : tile.image.bottom)
   }
   pen.stroke()
 }
@@ -125,48 +136,42 @@ function drawClicks(pen: CanvasRenderingContext2D, tile: Tile, scene: Scene, sca
   }
 }
 
-function drawLetters(
-  pen: CanvasRenderingContext2D,
-  tile: Tile,
-  scene: Scene,
-  scale: number,
-  canvas: HTMLCanvasElement,
-): void {
+/** Orientation letters at the image's edges, and the plane's name with its slice. */
+function drawLetters(pen: CanvasRenderingContext2D, tile: Tile, scene: Scene, scale: number): void {
   const letters = LETTERS[tile.plane]
-  const light = isLight(scene)
-  const { through } = AXES[tile.plane]
-  const slice = scene.grid.toRas(scene.cursor)[through] + 1
-  const [left, top] = [Math.max(tile.left, 0), Math.max(tile.top, 0)]
-  const [right, bottom] = [
-    Math.min(tile.left + tile.width, canvas.width),
-    Math.min(tile.top + tile.height, canvas.height),
-  ]
+  const light = isLight(scene.settings)
+  const { left, top, right, bottom } = tile.image
   const [middleX, middleY, pad] = [(left + right) / 2, (top + bottom) / 2, 8 * scale]
-  const write = (text: string, x: number, y: number, align: CanvasTextAlign, baseline: CanvasTextBaseline) => {
+  const letter = (text: string, x: number, y: number, align: CanvasTextAlign, baseline: CanvasTextBaseline) => {
     pen.textAlign = align
     pen.textBaseline = baseline
-    pen.lineWidth = 3 * scale
-    pen.strokeStyle = light ? 'rgba(255, 255, 255, 0.8)' : 'rgba(0, 0, 0, 0.8)'
-    pen.strokeText(text, x, y)
-    pen.fillText(text, x, y)
+    write(pen, text, x, y, light, scale)
   }
-  pen.font = `600 ${13 * scale}px system-ui, sans-serif`
   pen.fillStyle = light ? COLORS.letterOnLight : COLORS.letter
-  write(letters.left, left + pad, middleY, 'left', 'middle')
-  write(letters.right, right - pad, middleY, 'right', 'middle')
-  write(letters.top, middleX, top + pad, 'center', 'top')
-  write(letters.bottom, middleX, bottom - pad, 'center', 'bottom')
-  const caption = `${tile.plane} ${slice}/${scene.grid.dimsRAS[through]}`
-  pen.font = `${11 * scale}px system-ui, sans-serif`
-  pen.textAlign = 'left'
-  pen.textBaseline = 'middle'
-  pen.fillStyle = 'rgba(0, 0, 0, 0.6)'
-  pen.fillRect(tile.pane[0] + 4 * scale, tile.pane[1] + 4 * scale, pen.measureText(caption).width + pad, 16 * scale)
-  pen.fillStyle = tile.plane === scene.plane ? COLORS.letter : COLORS.caption
-  pen.fillText(caption, tile.pane[0] + pad, tile.pane[1] + 12.5 * scale)
+  pen.font = `600 ${13 * scale}px ${FONT}`
+  if (right - left > 40 * scale && bottom - top > 40 * scale) {
+    letter(letters.left, left + pad, middleY, 'left', 'middle')
+    letter(letters.right, right - pad, middleY, 'right', 'middle')
+    letter(letters.top, middleX, top + pad, 'center', 'top')
+    letter(letters.bottom, middleX, bottom - pad, 'center', 'bottom')
+  }
+  const { through } = AXES[tile.plane]
+  const slice = scene.grid.toRas(scene.cursor)[through] + 1
+  pen.font = `${tile.plane === scene.plane ? 600 : 400} ${11.5 * scale}px ${FONT}`
+  letter(`${capital(tile.plane)} ${slice} / ${scene.grid.dimsRAS[through]}`, tile.pane.left + pad, tile.pane.top + pad, 'left', 'top')
 }
 
-/** Whether the images have a white ground. */
-function isLight(scene: Scene): boolean {
-  return scene.settings.shown === 'pet' && scene.settings.petColors === 'inverse'
+/** What lies between the panes. */
+function drawGaps(pen: CanvasRenderingContext2D, tiles: Tile[], canvas: HTMLCanvasElement): void {
+  const gaps = new Path2D()
+  gaps.rect(0, 0, canvas.width, canvas.height)
+  for (const { pane } of tiles) gaps.rect(pane.left, pane.top, pane.right - pane.left, pane.bottom - pane.top)
+  pen.fillStyle = COLORS.gap
+  pen.fill(gaps, 'evenodd')
+}
+
+function clipTo(pen: CanvasRenderingContext2D, { left, top, right, bottom }: Box): void {
+  pen.beginPath()
+  pen.rect(left, top, Math.max(right - left, 0), Math.max(bottom - top, 0))
+  pen.clip()
 }

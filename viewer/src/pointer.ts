@@ -14,7 +14,7 @@ export interface PointerActions {
 const DRAG_PIXELS = 4 // less is a click by a hand that is not quite still
 
 export function listen(canvas: HTMLCanvasElement, slices: Slices, cursor: () => Voxel, actions: PointerActions): void {
-  let drag: { x: number; y: number; tile: Tile; button: number; shift: boolean; look: boolean; moved: boolean } | null = null
+  let drag: { x: number; y: number; tile: Tile; button: number; background: boolean; look: boolean; moved: boolean } | null = null
   let wheel = 0
 
   const position = (event: MouseEvent): [number, number] => {
@@ -23,7 +23,7 @@ export function listen(canvas: HTMLCanvasElement, slices: Slices, cursor: () => 
     return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale]
   }
   const tileAt = ([x, y]: [number, number]) =>
-    slices.tiles().find((t) => x >= t.left && y >= t.top && x < t.left + t.width && y < t.top + t.height)
+    slices.tiles().find(({ pane }) => x >= pane.left && y >= pane.top && x < pane.right && y < pane.bottom)
 
   /** The voxel under a pixel; null outside of the image, or the nearest one in it where `nearest`. */
   const voxelAt = (tile: Tile, [x, y]: [number, number], nearest = false): Voxel | null => {
@@ -43,7 +43,8 @@ export function listen(canvas: HTMLCanvasElement, slices: Slices, cursor: () => 
     canvas.focus({ preventScroll: true })
     canvas.setPointerCapture(event.pointerId)
     const look = event.altKey || actions.looksOnly()
-    drag = { x: at[0], y: at[1], tile, button: event.button, shift: event.shiftKey, look, moved: false }
+    const background = event.button === 2 || event.shiftKey || event.ctrlKey // Ctrl + click is a Mac's right click
+    drag = { x: at[0], y: at[1], tile, button: event.button, background, look, moved: false }
     actions.enter(tile.plane)
   })
 
@@ -57,7 +58,7 @@ export function listen(canvas: HTMLCanvasElement, slices: Slices, cursor: () => 
     const scale = canvas.width / Math.max(canvas.clientWidth, 1)
     if (!drag.moved && Math.hypot(at[0] - drag.x, at[1] - drag.y) < DRAG_PIXELS * scale) return
     drag.moved = true
-    if (drag.button === 0 && !drag.shift) {
+    if (drag.button === 0 && !drag.background) {
       const voxel = voxelAt(drag.tile, at, true)
       if (voxel) actions.look(voxel)
     } else if (slices.grid) {
@@ -76,7 +77,7 @@ export function listen(canvas: HTMLCanvasElement, slices: Slices, cursor: () => 
     const voxel = voxelAt(done.tile, [done.x, done.y])
     if (!voxel) return
     if (done.look || done.button === 1) actions.look(voxel)
-    else actions.click(voxel, done.button === 2 || done.shift ? 'background' : 'tumor')
+    else actions.click(voxel, done.background ? 'background' : 'tumor')
   })
   canvas.addEventListener('pointercancel', () => (drag = null))
   canvas.addEventListener('contextmenu', (event) => event.preventDefault())

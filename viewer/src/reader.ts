@@ -1,7 +1,8 @@
 // The reader's view of one case: it joins images, session, lists and keys.
-import { address, api, download, type CaseEntry, type Click, type Lesion, type SessionState, type Voxel } from './api'
-import { alertError } from './alerts'
+import { api, download, type CaseEntry, type Click, type Lesion, type Voxel } from './api'
+import { alertReader, messageOf } from './alerts'
 import { byId, make } from './dom'
+import { showDownloads } from './downloads'
 import type { Grid } from './grid'
 import { placePlanes } from './layout'
 import { look } from './look'
@@ -15,13 +16,14 @@ import { AXES, Slices, type Plane } from './slices'
 import { showStatus } from './status'
 
 export class Reader {
+  private entry: CaseEntry | null = null
   private session: Session | null = null
   private readonly slices = new Slices()
   private readonly overlay = byId<HTMLCanvasElement>('overlay')
   private readonly mip: Mip
   private attached: Promise<void> | null = null
   private drawing = 0
-  private opened = 0 // counts cases, so that images of one left meanwhile are not shown
+  private opening = new AbortController() // of the case on show; aborted when it is left
 
   constructor() {
     this.mip = new Mip(
@@ -29,11 +31,21 @@ export class Reader {
       (voxel) => this.jump(voxel),
       () => settings.set({ rotating: false }),
     )
+    byId('again').addEventListener('click', () => {
+      if (this.entry) void this.open(this.entry, this.slices.grid ? look.get().cursor : null)
+    })
   }
 
   /** Makes NiiVue ready, which takes a second or two of compiling; meanwhile requests are on their way. */
   private async attach(): Promise<void> {
-    await this.slices.attachToCanvas(byId<HTMLCanvasElement>('slices'), false)
+    const canvas = byId<HTMLCanvasElement>('slices')
+    if (!document.createElement('canvas').getContext('webgl2')) {
+      throw new Error('This browser has no WebGL 2, which draws the images: try another one, or its settings.')
+    }
+    await this.slices.attachToCanvas(canvas, false)
+    canvas.addEventListener('webglcontextlost', () => {
+      alertReader('The graphics card has given up: load the page again. Clicks are kept.')
+    })
     this.slices.afterDraw = () => this.drawOverlay()
     listen(this.overlay, this.slices, () => look.get().cursor, {
       click: (voxel, label) => this.addClick(voxel, label),
@@ -59,67 +71,82 @@ export class Reader {
 
   /** Opens a case: its session begins to compute while its images are on their way; planes go through voxel `at`. */
   async open(entry: CaseEntry, at: Voxel | null = null): Promise<void> {
-    const number = ++this.opened
-    this.session?.close()
-    this.session = null
-    this.slices.grid = null
-    this.redraw()
+    this.leave()
+    this.entry = entry
+    const { signal } = this.opening
     const loading = byId('loading')
     loading.hidden = false
     loading.textContent = 'Opening the case …'
     document.title = `${entry.name} – LesionClick`
     try {
-      const opening = api.openSession(entry.id)
+      const opened = api.openSession(entry.id)
       const shares = [0, 0]
-      const loaded = ['ct', 'pet'].map((name, index) =>
-        download(`cases/${encodeURIComponent(entry.id)}/${name}.nii.gz`, (share) => {
+      const files = ['ct', 'pet'].map((name, index) =>
+        download(`cases/${encodeURIComponent(entry.id)}/${name}.nii.gz`, signal, (share) => {
           shares[index] = share
           loading.textContent = `Loading images, ${Math.round(50 * ((shares[0] ?? 0) + (shares[1] ?? 0)))} % …`
         }),
       )
-      const images = Promise.all(loaded)
+      const images = Promise.all(files)
       images.catch(() => {}) // said below, once it is its turn
-      const state = await opening
-      if (number !== this.opened) return
-      this.follow(state)
+      const state = await opened
+      if (signal.aborted) return
+      this.follow(new Session(state))
       await (this.attached ??= this.attach())
       const [ct, pet] = await images
-      if (number !== this.opened) return
       if (!ct || !pet) return
-      const grid = await this.slices.show(ct, pet)
-      this.begin(grid, at && grid.contains(at) ? at : grid.middle())
+      const volumes = await this.slices.read(ct, pet)
+      if (signal.aborted) return
+      this.begin(this.slices.show(volumes), at)
       loading.hidden = true
     } catch (error) {
-      if (number !== this.opened) return
-      loading.textContent = 'The case could not be opened.'
-      alertError(error)
+      if (signal.aborted) return
+      loading.textContent = `The case could not be opened. ${messageOf(error)}`
+      byId('again').hidden = false
     }
   }
 
-  private follow(state: SessionState): void {
-    const session = new Session(state)
+  /** Takes everything of the case off the page, so that nothing of it is taken for another's. */
+  leave(): void {
+    this.opening.abort()
+    this.opening = new AbortController()
+    this.session?.close()
+    this.session = null
+    this.slices.grid = null
+    this.mip.clear()
+    this.show(null)
+    this.redraw()
+  }
+
+  private follow(session: Session): void {
     this.session = session
-    for (const link of byId('downloads').querySelectorAll<HTMLAnchorElement>('a')) {
-      link.href = address(`sessions/${state.id}/${link.dataset['file'] ?? ''}`)
-      link.download = ''
-    }
-    session.known.watch((now, before) => {
-      showStatus(now.state, now.connected, now.maskVersion)
-      const first = now === before
-      if (first || now.state.revision !== before.state.revision) this.listClicks()
-      if (first || now.lesions !== before.lesions || isOutdated(now) !== isOutdated(before)) {
-        showLesions(now.lesions, isOutdated(now), (lesion) => this.jumpToLesion(lesion))
-        markLesion(look.get().lesion)
-      }
-      if (first || now.mask !== before.mask || now.state.revision !== before.state.revision) this.redraw()
-    })
+    session.known.watch((now, before) => this.show(now, before))
   }
 
-  private begin(grid: Grid, cursor: Voxel): void {
-    look.set({ cursor, click: null, lesion: null })
+  /** What is known of the session: lists, words, and, with the next frame, what lies on the images. */
+  private show(now: Known | null, before: Known | null = null): void {
+    const first = !now || now === before
+    showStatus(now)
+    showDownloads(now?.state ?? null)
+    if (first || now.state.revision !== before?.state.revision) this.listClicks()
+    const note = noteOn(now)
+    if (first || now.lesions !== before?.lesions || note !== noteOn(before)) {
+      const selected = before?.lesions?.lesions.find((lesion) => lesion.number === look.get().lesion)
+      showLesions(now?.lesions ?? null, note, (lesion) => this.jumpToLesion(lesion))
+      // numbers go by volume: after a change the same place may have another one
+      const same = now?.lesions?.lesions.find((lesion) => selected && isAt(lesion, selected))
+      look.set({ lesion: same?.number ?? null })
+      markLesion(look.get().lesion)
+    }
+    if (first || now.mask !== before?.mask || now.state.revision !== before.state.revision) this.redraw()
+  }
+
+  private begin(grid: Grid, at: Voxel | null): void {
+    look.set({ cursor: at && grid.contains(at) ? at : grid.middle(), click: null, lesion: null })
     this.slices.paint(settings.get())
     this.slices.wholeImage()
     this.arrange()
+    this.slices.lookAt(look.get().cursor)
     this.mip.load(grid, this.slices.petData())
     this.session?.showMasks(grid.dims)
     this.redraw()
@@ -137,7 +164,8 @@ export class Reader {
 
   deleteSelected(): void {
     const { click } = look.get()
-    if (click !== null) this.session?.deleteClick(click)
+    const clicks = this.session?.known.get().state.clicks ?? []
+    if (clicks.some(({ id }) => id === click) && click !== null) this.session?.deleteClick(click)
     look.set({ click: null })
   }
 
@@ -213,12 +241,9 @@ export class Reader {
   }
 
   private listClicks(): void {
-    const session = this.session
-    if (!session) return
-    showClicks(session.known.get().state.clicks, look.get().click, {
-      jump: (voxel) => this.jump(voxel),
+    showClicks(this.session?.known.get().state.clicks ?? [], look.get().click, {
       selectClick: (click) => this.selectClick(click),
-      deleteClick: (click) => session.deleteClick(click.id),
+      deleteClick: (click) => this.session?.deleteClick(click.id),
     })
   }
 
@@ -228,8 +253,7 @@ export class Reader {
     this.drawing = requestAnimationFrame(() => {
       this.drawing = 0
       this.drawOverlay()
-      const scene = this.scene()
-      this.mip.show(scene)
+      this.mip.show(this.scene())
       this.readOut()
     })
   }
@@ -256,9 +280,16 @@ export class Reader {
   }
 }
 
-/** Whether the lesions on show are those of a mask before the last change of clicks. */
-function isOutdated({ lesions, state }: Known): boolean {
-  return lesions !== null && lesions.mask.revision !== state.revision
+/** What has to be said of the lesions on show; empty where they are those of the clicks that count, and final. */
+function noteOn(known: Known | null): string {
+  if (!known?.lesions) return ''
+  const { mask } = known.lesions
+  if (mask.revision !== known.state.revision) return 'before the last change'
+  return mask.final ? '' : 'so far'
+}
+
+function isAt(a: Voxel, b: Voxel): boolean {
+  return a.x === b.x && a.y === b.y && a.z === b.z
 }
 
 function cycle<T>(all: readonly T[], at: number, by: 1 | -1): T | undefined {

@@ -1,9 +1,9 @@
 // Which key does what; help.ts says it to the reader.
 import { toggleHelp } from './help'
 import type { KeyActions } from './keys'
-import type { Layout } from './layout'
 import { look } from './look'
 import type { Reader } from './reader'
+import type { Plane } from './slices'
 import { CT_WINDOWS, settings, type CtWindow, type Shown } from './settings'
 
 const FAR = 5 // voxels that Shift makes of one
@@ -15,9 +15,9 @@ export function keyActions(reader: Reader): KeyActions {
     [key]: action,
     [`Shift+${key}`]: action,
   })
-  const alone = (layout: Layout) => () => {
+  const alone = (layout: Plane | 'mip') => () => {
     const next = look.get().layout === layout ? 'all' : layout
-    look.set(layout === 'mip' ? { layout: next } : { layout: next, plane: layout as 'axial' })
+    look.set(layout === 'mip' ? { layout: next } : { layout: next, plane: layout })
   }
   const toggle = (key: 'mask' | 'outline' | 'rotating') => () => settings.set({ [key]: !settings.get()[key] })
   const after = <T>(all: readonly T[], now: T): T => all[(all.indexOf(now) + 1) % all.length] ?? now

@@ -3,7 +3,8 @@
 import { Niivue, NVImage, SLICE_TYPE } from '@niivue/niivue'
 import type { Voxel } from './api'
 import { Grid, type Triple } from './grid'
-import { CT_WINDOWS, type Settings } from './settings'
+import { isLight, petColor } from './marks'
+import { CT_WINDOWS, type PetColors, type Settings } from './settings'
 
 export type Plane = 'axial' | 'coronal' | 'sagittal'
 
@@ -20,16 +21,28 @@ const TYPES: Record<Plane, SLICE_TYPE> = {
   sagittal: SLICE_TYPE.SAGITTAL,
 }
 
-/** Where a plane was drawn, in pixels of the canvas, and which RAS voxel (not rounded) each pixel shows. */
-export interface Tile {
-  plane: Plane
-  pane: [number, number] // left and top of what the plane was given, of which its image may fill a part
+/** A part of the canvas, in its pixels. */
+export interface Box {
   left: number
   top: number
-  width: number
-  height: number
+  right: number
+  bottom: number
+}
+
+/** Where a plane was drawn, and which RAS voxel (not rounded) each pixel shows. */
+export interface Tile {
+  plane: Plane
+  pane: Box // what the plane was given
+  image: Box // what of it the image fills
   toPixel(ras: Triple): [number, number] // a voxel's center is at its whole number, its borders half a voxel off
   toRas(x: number, y: number): Triple // not rounded, outside the grid where the pixel is
+}
+
+/** A case's images, read and not yet shown. */
+export interface Volumes {
+  ct: NVImage
+  pet: NVImage
+  grid: Grid
 }
 
 /** Voxels as a file has them; a value is data times slope plus intercept. */
@@ -39,21 +52,17 @@ export interface Scaled {
   intercept: number
 }
 
-const HOT = { R: [0, 255, 255, 255], G: [0, 0, 255, 255], B: [0, 0, 0, 255], I: [0, 95, 191, 255] }
-const INVERSE = { R: [255, 0], G: [255, 0], B: [255, 0], I: [0, 255] }
-const opaque = (map: typeof HOT) => ({ ...map, A: map.I.map(() => 255) })
+const LEVELS = [0, 12, 48, 80, 95, 191, 255] // between which NiiVue interpolates
 
 /** Over CT, low uptake is transparent: anatomy stays bright where there is nothing to see in PET. */
-function overCt(map: typeof HOT) {
-  const at = (channel: number[], level: number) => {
-    const next = map.I.findIndex((known) => known >= level)
-    const [low, high] = [map.I[Math.max(next - 1, 0)] ?? 0, map.I[next] ?? 255]
-    const part = high > low ? (level - low) / (high - low) : 0
-    return Math.round((channel[Math.max(next - 1, 0)] ?? 0) * (1 - part) + (channel[next] ?? 0) * part)
-  }
-  const levels = [0, 12, 80, 95, 191, 255]
-  const [R, G, B] = [map.R, map.G, map.B].map((channel) => levels.map((level) => at(channel, level)))
-  return { R: R ?? [], G: G ?? [], B: B ?? [], A: [0, 25, 235, 255, 255, 255], I: levels }
+const OVER_CT = [0, 8, 110, 230, 255, 255, 255]
+
+/** Colors of PET as NiiVue takes them. */
+function colormap(colors: PetColors, alphas: number[]) {
+  const [R = [], G = [], B = []] = [0, 1, 2].map((channel) =>
+    LEVELS.map((level) => Math.round(petColor(colors, level / 255)[channel] ?? 0)),
+  )
+  return { R, G, B, A: alphas, I: LEVELS }
 }
 
 export class Slices extends Niivue {
@@ -62,6 +71,7 @@ export class Slices extends Niivue {
   pet: NVImage | null = null
   afterDraw: (() => void) | null = null
   private filling = false
+  private paneSize: [number, number] = [1, 1] // of the plane that is being drawn
 
   constructor() {
     super({
@@ -76,10 +86,10 @@ export class Slices extends Niivue {
       loadingText: '',
       logLevel: 'silent',
     })
-    this.addColormap('hot-alone', opaque(HOT))
-    this.addColormap('hot-over', overCt(HOT))
-    this.addColormap('inverse-alone', opaque(INVERSE))
-    this.addColormap('inverse-over', overCt(INVERSE))
+    for (const colors of ['hot', 'inverse'] as const) {
+      this.addColormap(`${colors}-alone`, colormap(colors, LEVELS.map(() => 255)))
+      this.addColormap(`${colors}-over`, colormap(colors, OVER_CT))
+    }
   }
 
   override drawScene(): string | void {
@@ -88,22 +98,51 @@ export class Slices extends Niivue {
     return text
   }
 
-  /** Takes a case, which `paint` then shows; both images are NIfTI files on one grid. */
-  async show(ctFile: ArrayBuffer, petFile: ArrayBuffer): Promise<Grid> {
+  /** CT and PET of two NIfTI files on one grid. */
+  async read(ctFile: ArrayBuffer, petFile: ArrayBuffer): Promise<Volumes> {
     const [ct, pet] = await Promise.all([
       NVImage.loadFromUrl({ url: ctFile, name: 'ct.nii.gz', colormap: 'gray' }),
       NVImage.loadFromUrl({ url: petFile, name: 'pet.nii.gz', colormap: 'hot-over' }),
     ])
-    for (const volume of [...this.volumes]) this.removeVolume(volume)
-    this.grid = gridOf(ct)
-    if (gridOf(pet).dims.join() !== this.grid.dims.join()) throw new Error('CT and PET differ in their grids.')
-    this.ct = ct
-    this.pet = pet
+    const grid = gridOf(ct)
+    if (gridOf(pet).dims.join() !== grid.dims.join()) throw new Error('CT and PET differ in their grids.')
+    return { ct, pet, grid }
+  }
+
+  /** Takes a case in place of the one before; `paint` then shows it. */
+  show({ ct, pet, grid }: Volumes): Grid {
     this.filling = true
+    for (const volume of [...this.volumes]) this.removeVolume(volume)
     this.addVolume(ct)
     this.addVolume(pet)
     this.filling = false
-    return this.grid
+    Object.assign(this, { ct, pet, grid })
+    return grid
+  }
+
+  // NiiVue gives a plane no more of its pane than the whole image fills, so that one that is zoomed would be cut off
+  // with room to spare. Here a plane has its pane, and the field of view grows until it has the pane's proportions.
+
+  override calculateWidthHeight(_type: number, _scale: number[], width: number, height: number): [number, number] {
+    return [width, height]
+  }
+
+  override draw2DMain(leftTopWidthHeight: number[], plane: SLICE_TYPE, at?: number): void {
+    const [, , width = 1, height = 1] = leftTopWidthHeight
+    this.paneSize = [width, height]
+    super.draw2DMain(leftTopWidthHeight, plane, at)
+  }
+
+  override screenFieldOfViewExtendedVox(plane?: number): ReturnType<Niivue['screenFieldOfViewExtendedVox']> {
+    const view = super.screenFieldOfViewExtendedVox(plane)
+    const perPixel = Math.max(view.fovMM[0] / this.paneSize[0], view.fovMM[1] / this.paneSize[1])
+    for (const axis of [0, 1] as const) {
+      const more = perPixel * this.paneSize[axis] - view.fovMM[axis]
+      view.mnMM[axis] -= more / 2
+      view.mxMM[axis] += more / 2
+      view.fovMM[axis] += more
+    }
+    return view
   }
 
   /** Hands the volumes to the graphics card; while a case is opened, not once for each of them. */
@@ -121,6 +160,7 @@ export class Slices extends Niivue {
     this.pet.colormap = `${settings.petColors}-${settings.shown === 'fusion' ? 'over' : 'alone'}`
     this.pet.cal_min = settings.suvLow
     this.pet.cal_max = settings.suvHigh
+    this.opts.backColor = isLight(settings) ? [1, 1, 1, 1] : [0, 0, 0, 1]
     this.pet.opacity = { fusion: settings.petShare, pet: 1, ct: 0 }[settings.shown]
     this.updateGLVolume()
   }
@@ -184,20 +224,25 @@ export class Slices extends Niivue {
       const voxelAt = (x: number, y: number) =>
         [...this.screenXY2TextureFrac(x, y, index, false)].map((part, axis) => part * (size[axis] ?? 1) - 0.5) as Triple
       const inset = 1e-3 // a corner itself may count as outside
-      const x0 = Math.min(left, left + width) + inset
-      const y0 = top + inset
-      const [x1, y1] = [x0 + Math.abs(width) - 2 * inset, y0 + height - 2 * inset]
+      const pane: Box = { left: Math.min(left, left + width), top, right: Math.max(left, left + width), bottom: top + height }
+      const [x0, y0, x1, y1] = [pane.left + inset, pane.top + inset, pane.right - inset, pane.bottom - inset]
       const [a, b] = [voxelAt(x0, y0), voxelAt(x1, y1)]
       const perX = (b[across] - a[across]) / (x1 - x0)
       const perY = (b[up] - a[up]) / (y1 - y0)
+      const xOf = (at: number) => x0 + (at - a[across]) / perX
+      const yOf = (at: number) => y0 + (at - a[up]) / perY
+      const xs = [xOf(-0.5), xOf(size[across] - 0.5)]
+      const ys = [yOf(-0.5), yOf(size[up] - 0.5)]
       const tile: Tile = {
         plane,
-        pane: paneOf(this, index),
-        left: Math.min(left, left + width),
-        top,
-        width: Math.abs(width),
-        height,
-        toPixel: (ras) => [x0 + (ras[across] - a[across]) / perX, y0 + (ras[up] - a[up]) / perY],
+        pane,
+        image: {
+          left: Math.max(Math.min(...xs), pane.left),
+          top: Math.max(Math.min(...ys), pane.top),
+          right: Math.min(Math.max(...xs), pane.right),
+          bottom: Math.min(Math.max(...ys), pane.bottom),
+        },
+        toPixel: (ras) => [xOf(ras[across]), yOf(ras[up])],
         toRas: (x, y) => {
           const ras: Triple = [...a]
           ras[across] = a[across] + (x - x0) * perX
@@ -239,11 +284,6 @@ function gridOf(image: NVImage): Grid {
     start: three(image.img2RASstart, 0),
     step: three(image.img2RASstep, 0),
   })
-}
-
-function paneOf(slices: Slices, index: number): [number, number] {
-  const [left = 0, top = 0] = slices.customLayout?.[index]?.position ?? []
-  return [left * (slices.canvas?.width ?? 0), top * (slices.canvas?.height ?? 0)]
 }
 
 function scaled(image: NVImage): Scaled {

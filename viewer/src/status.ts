@@ -1,22 +1,36 @@
 // What is computed right now, in words, and what can be undone.
-import type { SessionState } from './api'
-import { byId } from './dom'
+import { byId, capital } from './dom'
+import type { Known } from './session'
 
-export function showStatus(state: SessionState, connected: boolean, shownMask: number): void {
-  const { progress, mask } = state
+const LOST = 'The server does not answer; trying again. Nothing is lost: clicks are kept there.'
+
+export function showStatus(known: Known | null): void {
+  const { text, stage } = inWords(known)
   const status = byId('status')
-  const lost = 'The server does not answer; trying again. Nothing is lost: clicks are kept there.'
-  const told = progress.error ?? progress.text
-  const text = connected ? told.charAt(0).toUpperCase() + told.slice(1) : lost
   if (status.textContent !== text) Object.assign(status, { textContent: text, title: text })
-  status.dataset['stage'] = connected ? progress.stage : 'failed'
+  if (status.dataset['stage'] !== stage) {
+    status.dataset['stage'] = stage
+    byId('announcement').textContent = text // read out at each stage, and not with every pass
+  }
+  const state = known?.state
   // for scripts and tests: which mask the page speaks of
-  Object.assign(status.dataset, { revision: state.revision, mask: mask.version, final: mask.final, shown: shownMask })
+  const { revision = '', mask } = state ?? {}
+  Object.assign(status.dataset, { revision, mask: mask?.version ?? '', final: mask?.final ?? '', shown: known?.maskVersion ?? '' })
   const bar = byId<HTMLProgressElement>('progress')
-  bar.hidden = !connected || !['opening', 'waiting', 'computing'].includes(progress.stage)
-  if (progress.total > 0) Object.assign(bar, { max: progress.total, value: progress.done })
+  const { done = 0, total = 0 } = state?.progress ?? {}
+  bar.hidden = !['opening', 'waiting', 'computing'].includes(stage)
+  if (total > 0) Object.assign(bar, { max: total, value: done })
   else bar.removeAttribute('value')
-  byId<HTMLButtonElement>('undo').disabled = !state.can_undo
-  byId<HTMLButtonElement>('redo').disabled = !state.can_redo
-  byId<HTMLButtonElement>('clear').disabled = !state.clicks.length
+  byId('again').hidden = !known || stage !== 'failed'
+  byId<HTMLButtonElement>('undo').disabled = !state?.can_undo
+  byId<HTMLButtonElement>('redo').disabled = !state?.can_redo
+  byId<HTMLButtonElement>('clear').disabled = !state?.clicks.length
+}
+
+function inWords(known: Known | null): { text: string; stage: string } {
+  if (!known) return { text: '', stage: 'none' }
+  if (known.gone) return { text: `${capital(known.gone)}.`.replace('..', '.'), stage: 'failed' }
+  if (!known.connected) return { text: LOST, stage: 'lost' }
+  const { progress } = known.state
+  return { text: capital(progress.error ?? progress.text), stage: progress.stage }
 }
