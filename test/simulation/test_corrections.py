@@ -150,7 +150,7 @@ def test_an_error_of_one_voxel_is_marked(kind: Scribble, voxel: tuple[int, int, 
 @pytest.mark.parametrize("kind", Scribble)
 def test_errors_in_a_row_are_apart(kind: Scribble) -> None:
     prediction, truth = np.zeros((2, 5, 6, 9), dtype=np.uint8)
-    truth[1, 1, 1] = truth[1, 1, 3] = prediction[1, 1, 5] = prediction[1, 1, 7] = 1
+    truth[1, 1, [1, 3, 5]] = 1
     (click,) = corrective_scribble(prediction, truth, kind, generator())
     assert click == Click(1, 1, 1, "tumor")
 
