@@ -50,7 +50,7 @@ COPY pyproject.toml setup.py MANIFEST.in README.md LICENSE ./
 COPY lesionclick ./lesionclick
 COPY viewer ./viewer
 RUN python -c "from lesionclick.server.page_build import find_or_build_page; find_or_build_page()"
-RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /opt/wheels .
+RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /opt/package .
 
 
 # What readers open in their browsers.
@@ -64,8 +64,8 @@ LABEL org.opencontainers.image.title="LesionClick server" \
       org.opencontainers.image.revision="${REVISION}"
 
 COPY resources ./resources
-RUN --mount=type=bind,from=wheel,source=/opt/wheels,target=/opt/wheels \
-    set -- /opt/wheels/*.whl && python -m pip install --no-cache-dir -r requirements.txt "$1[dicom,serve]" \
+RUN --mount=type=bind,from=wheel,source=/opt/package,target=/opt/package \
+    set -- /opt/package/*.whl && python -m pip install --no-cache-dir -r requirements.txt "$1[dicom,serve]" \
     && chmod -R a+rX /opt/app && mkdir -p /data && chown 1000:1000 /data
 
 ENV LESIONCLICK_DATA=/data \

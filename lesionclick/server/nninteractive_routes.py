@@ -77,6 +77,7 @@ def make_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.threads = anyio.CapacityLimiter(THREADS)
+        app.state.bodies = anyio.CapacityLimiter(limits.most)
         yield
         ending.set()
 
@@ -166,17 +167,16 @@ def _add_viewer_routes(app: FastAPI, leases: Leases[Viewer]) -> None:
 
     @app.post("/set_image")
     async def set_image(request: Request) -> dict[str, Any]:
-        leases.remaining_seconds(_token(request), heard=True)  # nothing is read for nobody
         spacing = read_meta(request, ImageMessage).image_properties.spacing
-        body = await read_body(request, MAX_ARRAY_BYTES)
+        async with _body(leases, request) as body:
 
-        def show() -> tuple[int, ...]:
-            with leases.at_work(_token(request)) as viewer:
-                volume = unpack(body, MAX_ARRAY_BYTES)
-                viewer.set_image(volume, spacing)
-                return volume.shape
+            def show() -> tuple[int, ...]:
+                with leases.at_work(_token(request)) as viewer:
+                    volume = unpack(body, MAX_ARRAY_BYTES)
+                    viewer.set_image(volume, spacing)
+                    return volume.shape
 
-        return {"original_image_shape": await _in_thread(request, show)}
+            return {"original_image_shape": await _in_thread(request, show)}
 
     @app.post("/set_target_buffer")
     async def set_target_buffer(request: Request) -> dict[str, Any]:
@@ -208,20 +208,22 @@ def _add_prompt_routes(app: FastAPI, leases: Leases[Viewer]) -> None:
     @app.post("/add_scribble_interaction")
     async def add_scribble(request: Request) -> Response:
         message = read_meta(request, ScribbleMessage)
-        body = await _read_mask(leases, request)
+        async with _body(leases, request) as body:
 
-        def add(viewer: Viewer) -> None:
-            viewer.add_scribble(unpack(body, MAX_ARRAY_BYTES), message.interaction_bbox, message.label)
+            def add(viewer: Viewer) -> None:
+                viewer.add_scribble(unpack(body, MAX_ARRAY_BYTES), message.interaction_bbox, message.label)
 
-        return await _prompt(leases, request, add, message.run_prediction)
+            return await _prompt(leases, request, add, message.run_prediction)
 
     @app.post("/add_initial_seg_interaction")
     async def add_initial_segmentation(request: Request) -> Response:
         message = read_meta(request, InitialSegmentationMessage)
-        body = await _read_mask(leases, request)
-        return await _prompt(
-            leases, request, lambda viewer: viewer.start_from(unpack(body, MAX_ARRAY_BYTES)), message.run_prediction
-        )
+        async with _body(leases, request) as body:
+
+            def start(viewer: Viewer) -> None:
+                viewer.start_from(unpack(body, MAX_ARRAY_BYTES))
+
+            return await _prompt(leases, request, start, message.run_prediction)
 
     @app.post("/predict")
     async def predict(request: Request) -> Response:
@@ -242,9 +244,12 @@ def _add_prompt_routes(app: FastAPI, leases: Leases[Viewer]) -> None:
         raise PromptError(UNSUPPORTED.format("lasso"))
 
 
-async def _read_mask(leases: Leases[Viewer], request: Request) -> bytes:
+@contextlib.asynccontextmanager
+async def _body(leases: Leases[Viewer], request: Request) -> AsyncIterator[bytes]:
+    """A packed array, of which as many are in memory at a time as there can be viewers."""
     leases.remaining_seconds(_token(request), heard=True)  # nothing is read for nobody
-    return await read_body(request, MAX_ARRAY_BYTES)
+    async with request.app.state.bodies:
+        yield await read_body(request, MAX_ARRAY_BYTES)
 
 
 async def _do(leases: Leases[Viewer], request: Request, action: Callable[[Viewer], object]) -> object:

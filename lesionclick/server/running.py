@@ -18,7 +18,7 @@ from lesionclick.server.problems import ServerError
 from lesionclick.server.security import MIN_KEY, Access, is_loopback
 from lesionclick.server.serving import listen, serve
 from lesionclick.server.sessions import Sessions
-from lesionclick.server.settings import ModelIdentity, ServerSettings
+from lesionclick.server.settings import CASE_BYTES, ModelIdentity, ServerSettings
 from lesionclick.server.store import Store
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,10 @@ def run_server(
             record = cases.add_study(study, with_clicks=with_clicks)
             logger.info("case: %s (%s)", record.name, study)
         page = None if find_page is None else find_page()
+        logger.info(
+            "memory: at most %d cases of %d bytes a voxel and %.3g GB, beside the networks and what is computed",
+            *(settings.max_sessions, CASE_BYTES, settings.tile_cache_bytes / 2**30),
+        )
         ensemble, model = load_model()
         sessions = Sessions(store, cases, ensemble, model, settings)
         sessions.start()

@@ -9,6 +9,11 @@ from lesionclick.session.session import TILE_CACHE_BYTES
 SESSION_SETTINGS = InferenceSettings(post_processing=PostProcessing(obey_clicks=True))
 """What masks are made with where nothing else is said: a click is obeyed."""
 
+CASE_BYTES = 40
+"""What a case in memory takes at most, for each voxel of its grid or the networks', whichever has more: images as they
+are (8) and as networks see them (up to 12), weights of tiles (4), uptake for click encodings (4), an earlier mask with
+what networks said of it (5), where the body is (1), and some reserve. What tiles gave comes on top."""
+
 
 @dataclass(frozen=True)
 class ServerSettings:

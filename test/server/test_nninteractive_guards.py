@@ -4,9 +4,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import httpx
 import numpy as np
 import pytest
+from fastapi import Request
 from helpers_nninteractive import SPACING, Door, open_door, show
 from helpers_server import load
 from nnInteractive.inference.remote import nnInteractiveRemoteInferenceSession as Client
@@ -14,6 +16,8 @@ from nnInteractive.inference.remote import nnInteractiveRemoteInferenceSession a
 from lesionclick.server import nninteractive_routes
 from lesionclick.server.nninteractive_capabilities import license_text
 from lesionclick.server.nninteractive_frames import pack
+from lesionclick.server.nninteractive_leases import LeaseLimits
+from lesionclick.server.nninteractive_messages import read_body
 from lesionclick.server.settings import ModelIdentity
 
 KEY = "sesame"
@@ -92,6 +96,30 @@ def test_bodies_that_are_no_arrays_or_too_large_are_refused(
     assert "larger than 10000 bytes" in refused(http.post("/set_image", content=b"x" * 10_001), 413)
     assert "larger than" in refused(http.post("/add_point_interaction", content=b" " * 2_000_000), 413)
     assert http.post("/heartbeat").status_code == 200
+
+
+def test_no_more_arrays_are_in_memory_than_there_can_be_viewers(
+    door: Door, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work, most = 0, 0
+
+    async def read_slowly(request: Request, most_bytes: int) -> bytes:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        await anyio.sleep(0.05)
+        at_work -= 1
+        return await read_body(request, most_bytes)
+
+    monkeypatch.setattr(nninteractive_routes, "read_body", read_slowly)
+    headers = {"X-Meta": '{"include_interaction": true}', **http.headers}
+    address, options = f"{door.address}/add_scribble_interaction", {"headers": headers, "timeout": 60}
+    threads = [threading.Thread(target=httpx.post, args=(address,), kwargs=options) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == LeaseLimits().most
 
 
 def test_a_target_buffer_of_a_strange_format_is_refused(door: Door) -> None:

@@ -14,6 +14,7 @@ from helpers_server import SHAPE, client, load, running, same, wait_until, write
 from lesionclick import Case, Click, Ensemble
 from lesionclick.server import room, routes_cases
 from lesionclick.server.changes import MAX_UNDO, replay
+from lesionclick.server.downloads import write_ct
 from lesionclick.server.store import Store
 from lesionclick.server.turns import AT_A_TIME
 
@@ -29,7 +30,7 @@ def test_images_are_packed_a_few_at_a_time_and_clicks_do_not_wait(
     tmp_path: Path, ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_work, most, lock, go_on = 0, 0, threading.Lock(), threading.Event()
-    write = routes_cases.write_ct
+    write = write_ct
 
     def write_slowly(case: Case, path: Path) -> None:
         nonlocal at_work, most

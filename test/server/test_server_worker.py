@@ -10,6 +10,7 @@ import pytest
 from helpers_server import load, running, wait_until, write_study
 
 from lesionclick import Click, Ensemble, Session
+from lesionclick.server.handle import SessionHandle
 from lesionclick.server.problems import UnknownError
 from lesionclick.server.progress import Stage
 from lesionclick.server.worker import Worker
@@ -82,7 +83,8 @@ def test_who_asks_for_a_session_while_it_is_removed_does_not_get_a_ghost(
 ) -> None:
     with running(tmp_path / "data", ensemble, write_study(tmp_path / "study"), start=False) as (sessions, cases):
         handle = sessions.open(cases.records()[0].id)
-        remove, found = sessions._store.remove_session, []
+        remove = sessions._store.remove_session
+        found: list[SessionHandle | None] = []
 
         def ask() -> None:
             try:
