@@ -21,8 +21,12 @@ import pytest
 import SimpleITK as sitk
 from conftest import ROOT, body, click_file, image_from, process, write_case
 
+from lesionclick import Case, Ensemble, Session
 from lesionclick.container.invoke import CaseDesk, InvokeServer
 from lesionclick.errors import CaseError, LesionClickError, ModelError
+from lesionclick.inference import executor
+from lesionclick.inference.backend import Network
+from lesionclick.inference.executor import Executor
 
 MASK = "images/tumor-lesion-segmentation/case.mha"
 
@@ -113,6 +117,26 @@ def test_a_port_that_is_taken_is_one_sentence() -> None:
         pytest.raises(LesionClickError, match=f"^127.0.0.1:{port}: cannot be listened at: "),
     ):
         InvokeServer(CaseDesk(), "127.0.0.1", port)
+
+
+@pytest.mark.parametrize(("memory", "reads"), [(1 << 40, [0, 1]), (0, [0, 1, 0, 1])])
+def test_networks_are_read_once_where_there_is_room_for_all(
+    memory: int, reads: list[int], case_folder: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "ALL_NETWORKS_BYTES", 0)
+    monkeypatch.setattr(executor, "_host_memory", lambda: memory)
+    read, done = Executor._read_network, []
+
+    def read_and_note(self: Executor, index: int) -> Network:
+        done.append(index)
+        return read(self, index)
+
+    monkeypatch.setattr(Executor, "_read_network", read_and_note)
+    ensemble = Ensemble.load(model_folder, "cpu", backend="torch")
+    ensemble.keep_all_ready()
+    for _ in range(2):
+        Session(ensemble, Case.read(case_folder), tile_cache_bytes=0).predict()
+    assert done == reads
 
 
 class Awake:
