@@ -130,7 +130,7 @@ def test_a_long_thin_error_goes_before_a_larger_one_that_gets_a_shorter_scribble
 def test_corners_connect() -> None:
     prediction, truth = np.zeros((2, 8, 8, 8), dtype=np.uint8)
     truth[1, 1, 1] = truth[2, 2, 2] = truth[2, 2, 3] = truth[2, 2, 4] = 1
-    truth[5, 5, 4:7] = 1
+    truth[0, 5, 4:7] = 1
     clicks = corrective_scribble(prediction, truth, Scribble.centerline, generator())
     assert {click.z for click in clicks} == {2}  # of four voxels, though one hangs on by a corner
 
