@@ -16,27 +16,27 @@ RUN python -m pip install --no-cache-dir -r requirements.txt
 # What Grand Challenge runs.
 FROM requirements AS inference
 
-ARG VERSION=unknown
-ARG REVISION=unknown
-# exec: a process for each case; invoke: a web server that is called for each case
-ARG API=exec
-LABEL org.opencontainers.image.title="LesionClick" \
-      org.opencontainers.image.description="Promptable lesion segmentation in whole-body PET/CT" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.grand-challenge.api-method="${API}"
-
-# The platform stops a case after 15 minutes; after 13 there must be a mask.
-ENV LESIONCLICK_API="${API}" \
-    LESIONCLICK_TIME_LIMIT=780
-
 COPY process.py ./
 COPY resources ./resources
 COPY lesionclick ./lesionclick
 RUN python -m compileall -q lesionclick && chmod -R a+rX /opt/app && mkdir -p /opt/ml/model
 
+# exec: a process for each case; invoke: a web server that is called for each case
+ARG API=exec
+# The platform stops a case after 15 minutes; after 13 there must be a mask.
+ENV LESIONCLICK_API="${API}" \
+    LESIONCLICK_TIME_LIMIT=780
+
 USER 1000:1000
 ENTRYPOINT ["python", "/opt/app/process.py"]
+
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="LesionClick" \
+      org.opencontainers.image.description="Promptable lesion segmentation in whole-body PET/CT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.grand-challenge.api-method="${API}"
 
 
 # The package with the page that readers see, for which it gets Node.js from PyPI; nothing else of this stage is used.
@@ -56,13 +56,6 @@ RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /opt/package .
 # What readers open in their browsers.
 FROM requirements AS serve
 
-ARG VERSION=unknown
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="LesionClick server" \
-      org.opencontainers.image.description="Lesions in whole-body PET/CT, corrected by clicks in the browser" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
-
 COPY resources ./resources
 RUN --mount=type=bind,from=wheel,source=/opt/package,target=/opt/package \
     set -- /opt/package/*.whl && python -m pip install --no-cache-dir -r requirements.txt "$1[dicom,serve]" \
@@ -74,6 +67,13 @@ ENV LESIONCLICK_DATA=/data \
 EXPOSE 8000
 USER 1000:1000
 ENTRYPOINT ["lesionclick", "serve", "--host", "0.0.0.0"]
+
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="LesionClick server" \
+      org.opencontainers.image.description="Lesions in whole-body PET/CT, corrected by clicks in the browser" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 
 
 # Where no target is named, the image for Grand Challenge is built.

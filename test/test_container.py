@@ -11,31 +11,19 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from conftest import GOLDEN, ROOT
+from helpers_container import RESTRICTIONS, build, docker, docker_answers, label_of, open_folder
 
 import lesionclick
 from lesionclick.model.pack import pack
 from lesionclick.testing import make_plans, write_model
 
 TAG = "lesionclick-test"
-RESTRICTIONS = (
-    *("--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only"),
-    *("--memory", "8g", "--memory-swap", "8g", "--shm-size", "64m", "--pids-limit", "256", "--user", "12345"),
+PLATFORM = (
+    *RESTRICTIONS,
+    *("--network", "none", "--memory", "8g", "--memory-swap", "8g", "--shm-size", "64m", "--user", "12345"),
 )
+EXTRAS = ("fastapi", "highdicom", "pydicom", "pytest", "uvicorn")
 MASK_FOLDER = Path("images/tumor-lesion-segmentation")
-
-
-def docker(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(["docker", *map(str, arguments)], capture_output=True, text=True, timeout=900)
-    assert not check or done.returncode == 0, done.stderr
-    return done
-
-
-def docker_answers() -> bool:
-    try:
-        return subprocess.run(["docker", "info"], capture_output=True, timeout=60).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-
 
 pytestmark = [
     pytest.mark.container,
@@ -45,18 +33,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    done = subprocess.run([ROOT / "build.sh", TAG], capture_output=True, text=True, timeout=1500)
-    assert done.returncode == 0, done.stdout + done.stderr
+    build(TAG)
     return TAG
 
 
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
-    """A folder that the container's user may write to, as on the platform."""
-    folder = tmp_path / "output"
-    folder.mkdir()
-    folder.chmod(0o777)
-    return folder
+    return open_folder(tmp_path / "output")
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -66,7 +49,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def run(image: str, output: Path) -> Run:
     def run(case: Path, *options: object, mode: str = "rw") -> subprocess.CompletedProcess[str]:
         volumes = ("--volume", f"{case}:/input:ro", "--volume", f"{output}:/output:{mode}")
-        return docker("run", "--rm", *RESTRICTIONS, *volumes, *options, image, check=False)
+        return docker("run", "--rm", *PLATFORM, *volumes, *options, image, check=False)
 
     return run
 
@@ -134,21 +117,19 @@ def test_image_holds_what_inference_needs_and_no_more(image: str) -> None:
     )
     assert found == set(tracked.stdout.splitlines())
     asked = "import importlib.util as i, sys; print(*(name for name in sys.argv[1:] if i.find_spec(name)))"
-    extras = docker("run", "--rm", "--entrypoint", "python", image, "-c", asked, "highdicom", "pydicom", "pytest")
+    extras = docker("run", "--rm", "--entrypoint", "python", image, "-c", asked, *EXTRAS)
     assert not extras.stdout.split()
     left = docker("run", "--rm", "--entrypoint", "sh", image, "-c", "ls -A /root/.cache /home 2>/dev/null || true")
     assert "pip" not in left.stdout
 
 
 def test_image_is_labelled_and_not_root(image: str) -> None:
-    def ask(field: str) -> str:
-        return docker("image", "inspect", "--format", f"{{{{{field}}}}}", image).stdout.strip()
-
-    assert ask(".Config.User") == "1000:1000"
-    assert ask('index .Config.Labels "org.opencontainers.image.title"') == "LesionClick"
-    assert ask('index .Config.Labels "org.opencontainers.image.licenses"') == "Apache-2.0"
-    assert ask('index .Config.Labels "org.opencontainers.image.version"') == lesionclick.__version__
-    assert len(ask('index .Config.Labels "org.opencontainers.image.revision"')) >= 7
+    assert docker("image", "inspect", "--format", "{{.Config.User}}", image).stdout.strip() == "1000:1000"
+    assert label_of(image, "org.opencontainers.image.title") == "LesionClick"
+    assert label_of(image, "org.opencontainers.image.licenses") == "Apache-2.0"
+    assert label_of(image, "org.opencontainers.image.version") == lesionclick.__version__
+    assert len(label_of(image, "org.opencontainers.image.revision")) >= 7
+    assert label_of(image, "org.grand-challenge.api-method") == "exec"
 
 
 def test_export_writes_the_image_and_the_model_apart(image: str, tmp_path: Path) -> None:
