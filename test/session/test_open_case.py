@@ -53,7 +53,9 @@ def test_clicks_that_show_uptake_show_that_of_the_case_to_the_tiles_they_lie_in(
         if all(axis.start <= at < axis.stop for axis, at in zip(tile, point, strict=True)):
             suv = ensemble.model.preprocessing.to_suv(channels[1])
             start = [axis.start for axis in tile]
-            np.testing.assert_array_equal(channels[2], ensemble.model.encoding.encode([point - start], suv.shape, suv))
+            np.testing.assert_array_equal(
+                channels[2], ensemble.model.encoding.encode(np.array([point - start]), suv.shape, suv)
+            )
             assert (channels[2] < 0).any()
         else:
             assert not channels[2].any()

@@ -143,6 +143,13 @@ def train_command(
             help="Patches that lie around a lesion lie around small ones as often as around large ones.",
         ),
     ] = DEFAULTS.balance_components,
+    hot_background: Annotated[
+        float,
+        typer.Option(
+            envvar=variable_of("hot_background"),
+            help="Share of the patches around lesions that lie around high uptake that is no lesion instead.",
+        ),
+    ] = DEFAULTS.hot_background,
     repeat_cases: Annotated[
         str | None,
         typer.Option(
@@ -219,6 +226,7 @@ def train_command(
         click_dropout=click_dropout,
         augmentation=augmentation,
         balance_components=balance_components,
+        hot_background=hot_background,
         repeat_cases=repeat_cases,
         lesion_free_loss=lesion_free_loss,
         corrective_clicks=corrective_clicks,

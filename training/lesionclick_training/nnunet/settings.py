@@ -55,6 +55,8 @@ class TrainingSettings:
             alone, are to prepare for other scanners.
         balance_components: whether patches that lie around a lesion lie around each lesion of a case alike, whatever
             its size; nnU-Net draws among all voxels of lesions.
+        hot_background: share of the patches around lesions that lie around high uptake that is none instead, see
+            `hot_background.HotBackground`; where it is not 0, cases without lesions have theirs there, too.
         repeat_cases: cases that are drawn more often, by the beginning of their names and how often they count, such
             as "sts=4", see `repeated_cases.RepeatedCases`; None for all alike.
         lesion_free_loss: weight of the penalty of lesions that are made up in patches without any, see
@@ -86,6 +88,7 @@ class TrainingSettings:
     click_dropout: float = 0.0
     augmentation: Augmentation = Augmentation.published
     balance_components: bool = False
+    hot_background: float = 0.0
     repeat_cases: str | None = None
     lesion_free_loss: float = 0.0
     corrective_clicks: float = 0.0
@@ -205,6 +208,7 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "click_dropout": _parse_share,
     "augmentation": partial(_parse_choice, choices=Augmentation),
     "balance_components": _parse_truth,
+    "hot_background": _parse_share,
     "repeat_cases": _parse_repeated_cases,
     "lesion_free_loss": _parse_weight,
     "corrective_clicks": _parse_share,

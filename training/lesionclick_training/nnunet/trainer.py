@@ -35,6 +35,7 @@ from lesionclick_training.augmentation.vary_contours import VaryContours
 from lesionclick_training.data.nnunet_layout import UNKNOWN
 from lesionclick_training.nnunet.balanced_components import BalancedComponents
 from lesionclick_training.nnunet.corrective_clicks import with_corrective_clicks
+from lesionclick_training.nnunet.hot_background import HotBackground
 from lesionclick_training.nnunet.lesion_free_loss import LesionFreeLoss
 from lesionclick_training.nnunet.organ_supervision import (
     LESION_HEADS,
@@ -155,11 +156,15 @@ class LesionClickTrainer(nnUNetTrainer):  # type: ignore[misc]  # nnU-Net has no
         return LesionFreeLoss(of_both, weight) if weight else of_both
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
-        """nnU-Net's own; where the settings say so, some cases repeated and lesions of all sizes alike in training."""
+        """nnU-Net's own; where the settings say so, cases are repeated and patches lie elsewhere in training."""
         training, validation = super().get_tr_and_val_datasets()
         if self.settings.repeat_cases is not None:
             training = RepeatedCases(training, *parse_repetition(self.settings.repeat_cases))
-        return BalancedComponents(training) if self.settings.balance_components else training, validation
+        if self.settings.balance_components:
+            training = BalancedComponents(training)
+        if self.settings.hot_background:
+            training = HotBackground(training, self.settings.hot_background)
+        return training, validation
 
     def get_training_transforms(self, *arguments: Any, **named_arguments: Any) -> BasicTransform:
         """nnU-Net's augmentation, after misalignment and with clicks; with strong changes where the settings say so.

@@ -48,6 +48,7 @@ IDEAS = (
     Idea("click-dropout", "a tenth of the patches shows no click", {"click_dropout": 0.1}),
     Idea("strong-augmentation", "strong changes of uptake, blur and noise", {"augmentation": Augmentation.strong}),
     Idea("balanced-components", "patches lie around small lesions as often as large", {"balance_components": True}),
+    Idea("hot-background", "half of the patches around lesions lie at high uptake instead", {"hot_background": 0.5}),
     Idea("lesion-free-loss", "a penalty of what is made up in lesion-free patches", {"lesion_free_loss": 1.0}),
     Idea("corrective-clicks", "clicks on the network's errors in 30 % of the patches", {"corrective_clicks": 0.3}),
     Idea("contour-variation", "contours of another reader in 60 % of the patches", {"contour_variation": 0.6}),
