@@ -100,7 +100,6 @@ def test_a_case_is_opened_and_its_clicks_outlive_the_container(serve: Callable[[
         assert server.ask("GET", "/api/cases", key=key)[0] == 401
     assert "<script" in server.ask("GET", "/")[1]
     (case,) = json.loads(server.ask("GET", "/api/cases")[1])
-    assert case["name"] == "psma"
     opened = server.state("POST", f"/api/cases/{case['id']}/session")
     session = f"/api/sessions/{opened['id']}"
     click = json.dumps({"x": 3, "y": 4, "z": 5, "label": "tumor"})
