@@ -1,4 +1,4 @@
-"""What a reader can do beside clicking: cases, uploads, keys, how images are shown; and no case is taken for another."""
+"""What a reader can do beside clicking: cases, uploads, keys, looks; and no case is taken for another."""
 
 import json
 from collections.abc import Iterator
@@ -153,7 +153,7 @@ def test_controls(server: RunningServer, studies: dict[str, Path], tmp_path: Pat
         wait_for(lambda: "could not be opened" in viewer.text("loading"), "the page says what is wrong")
         assert "broken.txt" in viewer.text("loading")
         assert browser.find_element(By.ID, "again").is_displayed()
-        assert totals(viewer)[0].startswith("–")
+        assert not any(each.isdigit() for each in totals(viewer)[0])
         assert browser.find_element(By.CSS_SELECTOR, "[data-file='mask.mha']").get_attribute("href") is None
 
         # an upload, from the start

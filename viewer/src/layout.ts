@@ -8,7 +8,7 @@ type Share = [number, number, number, number] // left, top, width and height as 
 type Place = [Plane, Share]
 
 const GAP = 6 // pixels between planes
-const WEIGHTS: Record<Plane, number> = { axial: 1.5, coronal: 1, sagittal: 0.5 }
+const WEIGHTS: Record<Plane, number> = { axial: 1.25, coronal: 1, sagittal: 0.5 }
 const EVEN = 0.02 // so little counts that widths are alike
 const SPLITS = Array.from({ length: 24 }, (_, k) => 0.24 + 0.02 * k)
 

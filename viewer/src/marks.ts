@@ -1,6 +1,5 @@
-// Colors and shapes that planes and projection share. Labels differ in shape as well, for readers who see no red.
+// Marks, letters and their colors, which planes and projection share. Labels differ in shape as well, for readers who see no red.
 import type { Label } from './api'
-import type { PetColors, Settings } from './settings'
 
 export const COLORS = {
   mask: '#2fe0f0',
@@ -11,18 +10,6 @@ export const COLORS = {
   letter: '#f2f5f9',
   letterOnLight: '#1d2733',
   gap: '#1c232b',
-}
-
-/** Red, green and blue, 0 to 255, of an uptake between the window's limits, 0 to 1: black, red, yellow, white; or gray. */
-export function petColor(colors: PetColors, level: number): [number, number, number] {
-  const part = (from: number, to: number) => 255 * Math.min(Math.max((level - from) / (to - from), 0), 1)
-  if (colors === 'inverse') return [255 - part(0, 1), 255 - part(0, 1), 255 - part(0, 1)]
-  return [part(0, 95 / 255), part(95 / 255, 191 / 255), part(191 / 255, 1)]
-}
-
-/** Whether the planes have a white ground. */
-export function isLight(settings: Readonly<Settings>): boolean {
-  return settings.shown === 'pet' && settings.petColors === 'inverse'
 }
 
 /** Text with a rim of the ground's color, so that it is readable on any image. */

@@ -3,7 +3,8 @@
 import type { Click, Voxel } from './api'
 import type { Grid, Triple } from './grid'
 import { alertReader } from './alerts'
-import { COLORS, drawClick, FONT, petColor, write } from './marks'
+import { petColor } from './colors'
+import { COLORS, drawClick, FONT, write } from './marks'
 import { LesionLayer } from './mip-lesions'
 import type { Job } from './mip-worker'
 import { coarsen, directions, inSpace, onScreen, screenOf, type Coarse, type Frame, type Screen } from './projection'
@@ -127,6 +128,7 @@ export class Mip {
 
   private draw(): void {
     const { canvas, coarse, screen } = this
+    canvas.hidden = !this.scene // at once, and not when the graphics card gets to it: the name above is another one
     const pixels = window.devicePixelRatio || 1
     const [width, height] = [Math.round(canvas.clientWidth * pixels), Math.round(canvas.clientHeight * pixels)]
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height })

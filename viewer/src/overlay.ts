@@ -1,10 +1,11 @@
 // What lies on the planes: the mask with its outline, clicks, the crosshair, letters and scales, drawn anew in a second
 //  canvas at each change. The mask never goes through the graphics card, so a new one appears without a flicker.
 import type { Click, Voxel } from './api'
+import { isLight } from './colors'
 import { capital } from './dom'
 import type { Grid, Triple } from './grid'
 import type { Settings } from './settings'
-import { COLORS, drawClick, FONT, isLight, write } from './marks'
+import { COLORS, drawClick, FONT, write } from './marks'
 import { drawColors, drawLength, drawWindow } from './scales'
 import { AXES, type Box, type Plane, type Slices, type Tile } from './slices'
 

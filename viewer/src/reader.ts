@@ -112,7 +112,7 @@ export class Reader {
     this.opening = new AbortController()
     this.session?.close()
     this.session = null
-    this.slices.grid = null
+    this.slices.clear()
     this.mip.clear()
     this.show(null)
     this.redraw()
@@ -274,7 +274,7 @@ export class Reader {
     const { cursor } = look.get()
     const values = this.slices.values(cursor)
     const parts = values
-      ? [`voxel ${cursor.x}, ${cursor.y}, ${cursor.z}`, `SUV ${values.suv.toFixed(2)}`, `${Math.round(values.hu)} HU`]
+      ? [`voxel ${cursor.x}, ${cursor.y}, ${cursor.z}`, `SUV ${values.suv.toFixed(2)}`, `${String(Math.round(values.hu)).replace('-', '−')} HU`]
       : []
     byId('readout').replaceChildren(...parts.map((part) => make('span', {}, part)))
   }

@@ -1,8 +1,9 @@
 // Scales on the planes: which color is which SUV, which gray which CT number, and how long some centimeters are.
-import { FONT, isLight, petColor, write, COLORS } from './marks'
+import { isLight, petColor } from './colors'
+import type { Grid } from './grid'
+import { COLORS, FONT, write } from './marks'
 import { CT_WINDOWS, type Settings } from './settings'
 import { AXES, type Tile } from './slices'
-import type { Grid } from './grid'
 
 const LENGTHS = [200, 100, 50, 20, 10, 5, 2, 1] // mm
 

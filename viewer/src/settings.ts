@@ -1,8 +1,11 @@
 // How the images are shown, kept in the browser from one visit to the next.
 import { Store } from './store'
 
-export type Shown = 'fusion' | 'pet' | 'ct'
-export type PetColors = 'hot' | 'inverse'
+export const SHOWN = ['fusion', 'pet', 'ct'] as const
+export type Shown = (typeof SHOWN)[number]
+
+export const PET_COLORS = ['hot', 'inverse'] as const
+export type PetColors = (typeof PET_COLORS)[number]
 
 export interface Settings {
   shown: Shown
@@ -51,6 +54,8 @@ function remembered(): Settings {
   } catch {
     // a browser that keeps nothing, or something else under this name: the defaults
   }
+  if (!SHOWN.includes(settings.shown)) settings.shown = DEFAULTS.shown
+  if (!PET_COLORS.includes(settings.petColors)) settings.petColors = DEFAULTS.petColors
   if (!(settings.ctWindow in CT_WINDOWS)) settings.ctWindow = DEFAULTS.ctWindow
   if (!(settings.suvHigh > settings.suvLow)) Object.assign(settings, { suvLow: 0, suvHigh: 10 })
   return settings

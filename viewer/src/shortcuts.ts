@@ -4,7 +4,7 @@ import type { KeyActions } from './keys'
 import { look } from './look'
 import type { Reader } from './reader'
 import type { Plane } from './slices'
-import { CT_WINDOWS, settings, type CtWindow, type Shown } from './settings'
+import { CT_WINDOWS, PET_COLORS, settings, SHOWN, type CtWindow } from './settings'
 
 const FAR = 5 // voxels that Shift makes of one
 
@@ -53,8 +53,8 @@ export function keyActions(reader: Reader): KeyActions {
     '-': () => reader.zoom(1 / 1.25),
     '0': () => reader.wholeImage(),
     l: () => look.set({ looksOnly: !look.get().looksOnly }),
-    f: () => settings.set({ shown: after<Shown>(['fusion', 'pet', 'ct'], settings.get().shown) }),
-    i: () => settings.set({ petColors: settings.get().petColors === 'hot' ? 'inverse' : 'hot' }),
+    f: () => settings.set({ shown: after(SHOWN, settings.get().shown) }),
+    i: () => settings.set({ petColors: after(PET_COLORS, settings.get().petColors) }),
     w: () => settings.set({ ctWindow: after(Object.keys(CT_WINDOWS) as CtWindow[], settings.get().ctWindow) }),
     '[': widen(0.8),
     ']': widen(1.25),

@@ -2,9 +2,9 @@
 // between the canvas's pixels and the case's voxels.
 import { Niivue, NVImage, SLICE_TYPE } from '@niivue/niivue'
 import type { Voxel } from './api'
+import { colormap, isLight, OVER_CT } from './colors'
 import { Grid, type Triple } from './grid'
-import { isLight, petColor } from './marks'
-import { CT_WINDOWS, type PetColors, type Settings } from './settings'
+import { CT_WINDOWS, type Settings } from './settings'
 
 export type Plane = 'axial' | 'coronal' | 'sagittal'
 
@@ -52,19 +52,6 @@ export interface Scaled {
   intercept: number
 }
 
-const LEVELS = [0, 12, 48, 80, 95, 191, 255] // between which NiiVue interpolates
-
-/** Over CT, low uptake is transparent: anatomy stays bright where there is nothing to see in PET. */
-const OVER_CT = [0, 8, 110, 230, 255, 255, 255]
-
-/** Colors of PET as NiiVue takes them. */
-function colormap(colors: PetColors, alphas: number[]) {
-  const [R = [], G = [], B = []] = [0, 1, 2].map((channel) =>
-    LEVELS.map((level) => Math.round(petColor(colors, level / 255)[channel] ?? 0)),
-  )
-  return { R, G, B, A: alphas, I: LEVELS }
-}
-
 export class Slices extends Niivue {
   grid: Grid | null = null
   ct: NVImage | null = null
@@ -87,7 +74,7 @@ export class Slices extends Niivue {
       logLevel: 'silent',
     })
     for (const colors of ['hot', 'inverse'] as const) {
-      this.addColormap(`${colors}-alone`, colormap(colors, LEVELS.map(() => 255)))
+      this.addColormap(`${colors}-alone`, colormap(colors))
       this.addColormap(`${colors}-over`, colormap(colors, OVER_CT))
     }
   }
@@ -111,13 +98,21 @@ export class Slices extends Niivue {
 
   /** Takes a case in place of the one before; `paint` then shows it. */
   show({ ct, pet, grid }: Volumes): Grid {
+    this.clear()
     this.filling = true
-    for (const volume of [...this.volumes]) this.removeVolume(volume)
     this.addVolume(ct)
     this.addVolume(pet)
     this.filling = false
     Object.assign(this, { ct, pet, grid })
     return grid
+  }
+
+  /** Lets go of the case, which may be large. */
+  clear(): void {
+    this.filling = true
+    for (const volume of [...this.volumes]) this.removeVolume(volume)
+    this.filling = false
+    this.ct = this.pet = this.grid = null
   }
 
   // NiiVue gives a plane no more of its pane than the whole image fills, so that one that is zoomed would be cut off
