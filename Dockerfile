@@ -13,7 +13,7 @@ COPY requirements.txt ./
 RUN python -m pip install --no-cache-dir -r requirements.txt
 
 
-# What Grand Challenge runs.
+# What Grand Challenge runs: a process for each case.
 FROM requirements AS inference
 
 COPY process.py ./
@@ -21,10 +21,8 @@ COPY resources ./resources
 COPY lesionclick ./lesionclick
 RUN python -m compileall -q lesionclick && chmod -R a+rX /opt/app && mkdir -p /opt/ml/model
 
-# exec: a process for each case; invoke: a web server that is called for each case
-ARG API=exec
 # The platform stops a case after 15 minutes; after 13 there must be a mask.
-ENV LESIONCLICK_API="${API}" \
+ENV LESIONCLICK_API=exec \
     LESIONCLICK_TIME_LIMIT=780
 
 USER 1000:1000
@@ -36,7 +34,14 @@ LABEL org.opencontainers.image.title="LesionClick" \
       org.opencontainers.image.description="Promptable lesion segmentation in whole-body PET/CT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
-      org.grand-challenge.api-method="${API}"
+      org.grand-challenge.api-method="exec"
+
+
+# The same, but a process that stays awake and is called for each case.
+FROM inference AS invoke
+
+ENV LESIONCLICK_API=invoke
+LABEL org.grand-challenge.api-method="invoke"
 
 
 # The package with the page that readers see, for which it gets Node.js from PyPI; nothing else of this stage is used.

@@ -21,13 +21,17 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-case $target in inference) name=lesionclick ;; *) name=lesionclick-$target ;; esac
+case "$target $api" in
+"inference exec") stage=inference name=lesionclick ;;
+"inference invoke") stage=invoke name=lesionclick ;;
+"serve exec") stage=serve name=lesionclick-serve ;;
+*) fail "--api invoke: is for the platform, the server has an API of its own" ;;
+esac
 
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' lesionclick/__init__.py)
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
-options=(--platform linux/amd64 --target "$target" -t "${tag:-$name}")
+options=(--platform linux/amd64 --target "$stage" -t "${tag:-$name}")
 options+=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision")
-[ "$target" = serve ] || options+=(--build-arg "API=$api")
 known=$(docker build --help 2>&1 || true)
 for option in --provenance --sbom; do # the platform refuses images that carry attestations
     case "$known" in *"$option"*) options+=("$option=false") ;; esac

@@ -78,9 +78,11 @@ class Container:
 @pytest.fixture
 def awake(image: str, model: Path, tmp_path: Path) -> Iterator[Container]:
     container = Container(image, model, tmp_path)
-    wait(lambda: container.ask("GET", "/health")[0] == 200)
-    yield container
-    docker("rm", "--force", container.name, check=False)
+    try:
+        wait(lambda: container.ask("GET", "/health")[0] == 200)
+        yield container
+    finally:
+        docker("rm", "--force", container.name, check=False)
 
 
 def wait(condition: Callable[[], bool], seconds: float = 300) -> None:

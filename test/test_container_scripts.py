@@ -57,14 +57,12 @@ def docker(tmp_path: Path) -> Docker:
 
 
 def test_build_makes_the_image_of_the_platform_unless_asked_otherwise(docker: Docker) -> None:
-    command = docker.built()
-    assert "--target inference -t lesionclick --build-arg" in command
-    assert "--build-arg API=exec" in command
+    assert "--target inference -t lesionclick --build-arg" in docker.built()
     assert "--target inference -t mine --build-arg" in docker.built("mine")
-    assert "--build-arg API=invoke" in docker.built("--api", "invoke", "mine")
-    command = docker.built("--target", "serve")
-    assert "--target serve -t lesionclick-serve --build-arg" in command
-    assert "API=" not in command
+    assert "--target inference -t lesionclick --build-arg" in docker.built("--api", "exec")
+    assert "--target invoke -t lesionclick --build-arg" in docker.built("--api", "invoke")
+    assert "--target invoke -t mine" in docker.built("--api", "invoke", "--target", "inference", "mine")
+    assert "--target serve -t lesionclick-serve --build-arg" in docker.built("--target", "serve")
     assert "--target serve -t mine --build-arg" in docker.built("mine", "--target", "serve")
 
 
@@ -75,7 +73,15 @@ def test_build_attaches_nothing_that_the_platform_refuses(docker: Docker) -> Non
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--target"], ["--target", "page"], ["--api", "--target"], ["-t", "x"], ["a", "b"]]
+    "arguments",
+    [
+        ["--target"],
+        ["--target", "page"],
+        ["--api", "--target"],
+        ["-t", "x"],
+        ["a", "b"],
+        ["--target", "serve", "--api", "invoke"],
+    ],
 )
 def test_build_refuses_what_it_does_not_know(docker: Docker, arguments: list[str]) -> None:
     done = docker.run("build.sh", *arguments)
