@@ -55,7 +55,7 @@ def _find_hot_voxels(pet_zyx: np.ndarray, lesion_zyx: np.ndarray) -> np.ndarray:
     if not healthy.size:
         return np.zeros((0, 3), dtype=np.int64)
     count = max(1, round(HOTTEST * healthy.size))
-    hottest = healthy[np.argpartition(pet.ravel()[healthy], healthy.size - count)[healthy.size - count :]]
+    hottest = healthy[np.argsort(pet.ravel()[healthy], kind="stable")[-count:]]  # argpartition is slow among equals
     if count > MAX_VOXELS:
         hottest = np.random.choice(hottest, MAX_VOXELS, replace=False)
     return STEP * np.stack(np.unravel_index(hottest, lesion.shape), axis=1)
