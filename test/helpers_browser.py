@@ -168,7 +168,7 @@ class Viewer:
 
     def readout(self) -> tuple[Voxel, float] | None:
         """The crosshair's voxel and its SUV; None before images are shown."""
-        found = re.match(r"voxel (\d+), (\d+), (\d+)\s*SUV (-?[\d.]+)", self.text("readout"))
+        found = re.match(r"voxel (\d+), (\d+), (\d+)\s*SUV (-?[\d.]+)", self.text("readout").replace("\u2212", "-"))
         return ((int(found[1]), int(found[2]), int(found[3])), float(found[4])) if found else None
 
     def listed_clicks(self) -> list[tuple[str, Voxel]]:

@@ -159,7 +159,8 @@ function drawLetters(pen: CanvasRenderingContext2D, tile: Tile, scene: Scene, sc
   const { through } = AXES[tile.plane]
   const slice = scene.grid.toRas(scene.cursor)[through] + 1
   pen.font = `${tile.plane === scene.plane ? 600 : 400} ${11.5 * scale}px ${FONT}`
-  letter(`${capital(tile.plane)} ${slice} / ${scene.grid.dimsRAS[through]}`, tile.pane.left + pad, tile.pane.top + pad, 'left', 'top')
+  const caption = `${capital(tile.plane)} ${slice} / ${scene.grid.dimsRAS[through]}`
+  letter(caption, tile.pane.left + pad, tile.pane.top + pad, 'left', 'top')
 }
 
 /** What lies between the panes. */

@@ -29,10 +29,11 @@ export function showLesions(table: LesionTable | null, note: string, jump: (lesi
   keepingFocus(rows, () =>
     rows.replaceChildren(
       ...table.lesions.map((lesion) => {
-        const go = make('button', { 'data-key': `lesion-${lesion.number}`, 'aria-label': `Go to lesion ${lesion.number}` }, String(lesion.number))
+        const number = String(lesion.number)
+        const go = make('button', { 'data-key': `lesion-${number}`, 'aria-label': `Go to lesion ${number}` }, number)
         const row = make(
           'tr',
-          { 'data-lesion': String(lesion.number) },
+          { 'data-lesion': number },
           make('td', {}, go),
           make('td', {}, figure(lesion.volume_ml, 2)),
           ...[lesion.suv_max, lesion.suv_mean, lesion.suv_peak, lesion.tlg_ml].map((value) => make('td', {}, figure(value, 1))),
@@ -94,8 +95,9 @@ export function showClicks(clicks: readonly Click[], selected: number | null, ac
 
 /** Rebuilds a list and gives the focus back to the same button, or, where it is gone, to the one that took its place. */
 function keepingFocus(list: HTMLElement, rebuild: () => void): void {
-  const focused = document.activeElement instanceof HTMLElement && list.contains(document.activeElement) ? document.activeElement : null
-  const [kind = '', key = ''] = [focused?.dataset['key']?.split('-')[0], focused?.dataset['key']]
+  const focused = list.querySelector<HTMLElement>(':focus')
+  const key = focused?.dataset['key'] ?? ''
+  const [kind] = key.split('-')
   const alike = () => [...list.querySelectorAll<HTMLElement>(`[data-key^="${kind}-"]`)]
   const place = focused ? alike().indexOf(focused) : -1
   rebuild()

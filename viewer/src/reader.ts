@@ -273,10 +273,9 @@ export class Reader {
   private readOut(): void {
     const { cursor } = look.get()
     const values = this.slices.values(cursor)
-    const parts = values
-      ? [`voxel ${cursor.x}, ${cursor.y}, ${cursor.z}`, `SUV ${values.suv.toFixed(2)}`, `${String(Math.round(values.hu)).replace('-', '−')} HU`]
-      : []
-    byId('readout').replaceChildren(...parts.map((part) => make('span', {}, part)))
+    const place = `voxel ${cursor.x}, ${cursor.y}, ${cursor.z}`
+    const parts = values ? [place, `SUV ${values.suv.toFixed(2)}`, `${Math.round(values.hu)} HU`] : []
+    byId('readout').replaceChildren(...parts.map((part) => make('span', {}, part.replace('-', '−'))))
   }
 }
 

@@ -45,7 +45,13 @@ export function drawWindow(pen: CanvasRenderingContext2D, { pane }: Tile, settin
 }
 
 /** A bar of a round length at the lower left of a pane. */
-export function drawLength(pen: CanvasRenderingContext2D, tile: Tile, grid: Grid, settings: Readonly<Settings>, scale: number): void {
+export function drawLength(
+  pen: CanvasRenderingContext2D,
+  tile: Tile,
+  grid: Grid,
+  settings: Readonly<Settings>,
+  scale: number,
+): void {
   const { pane } = tile
   const { across } = AXES[tile.plane]
   const [x0, x1] = [0, 1].map((at) => tile.toPixel([at, at, at])[0]) as [number, number]

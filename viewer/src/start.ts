@@ -28,7 +28,8 @@ export function listenToUpload(open: (id: string) => void, most: () => number): 
     const files = [...data.values()].filter((value) => value instanceof File)
     const size = files.reduce((sum, file) => sum + file.size, 0)
     if (size > most()) {
-      throw new Error(`The files have ${(size / GB).toFixed(1)} GB, more than the ${(most() / GB).toFixed(1)} GB that this server takes.`)
+      const [has, takes] = [size, most()].map((bytes) => `${(bytes / GB).toFixed(1)} GB`)
+      throw new Error(`The files have ${has}, more than the ${takes} that this server takes.`)
     }
     return api.upload(data)
   }

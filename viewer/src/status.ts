@@ -14,8 +14,8 @@ export function showStatus(known: Known | null): void {
   }
   const state = known?.state
   // for scripts and tests: which mask the page speaks of
-  const { revision = '', mask } = state ?? {}
-  Object.assign(status.dataset, { revision, mask: mask?.version ?? '', final: mask?.final ?? '', shown: known?.maskVersion ?? '' })
+  const { revision = '', mask: { version = '', final = '' } = {} } = state ?? {}
+  Object.assign(status.dataset, { revision, mask: version, final, shown: known?.maskVersion ?? '' })
   const bar = byId<HTMLProgressElement>('progress')
   const { done = 0, total = 0 } = state?.progress ?? {}
   bar.hidden = !['opening', 'waiting', 'computing'].includes(stage)
