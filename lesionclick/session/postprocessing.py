@@ -23,7 +23,7 @@ SUPPORT = 0.5  # of a missed tumor click's probability; the region that has so m
 
 LEAST_SUPPORT = 0.01  # probability below which a voxel is never marked with a click beside it
 
-REACH_MM = 10.0  # how far from a missed tumor click voxels are marked with it
+REACH_MM = 10.0  # how far from a click voxels are marked with it, or taken from a component that a tumor click confirms
 
 
 def post_process(
@@ -133,7 +133,8 @@ def remove_refused(
 
     A component that holds a background click and no tumor click goes as a whole. One that holds both
     loses the voxels that are nearer (mm, in a straight line) to one of its background clicks than to any tumor
-    click. Background clicks outside of the mask change nothing.
+    click, and within `REACH_MM` of it: without that bound a click on the rim of a large tumor takes half of it away,
+    which cost 0.02 to 0.05 of Dice on real cases. Background clicks outside of the mask change nothing.
     """
     refused = [point for point in background if mask[point]]
     if not refused:
@@ -150,5 +151,5 @@ def remove_refused(
             KDTree(np.multiply(points, spacing_zyx)).query(voxels * np.asarray(spacing_zyx))[0]
             for points in (tumor, [point for point in refused if component[point]])
         )
-        left[tuple(voxels[to_background < to_tumor].T)] = False
+        left[tuple(voxels[(to_background < to_tumor) & (to_background <= REACH_MM)].T)] = False
     return left

@@ -146,12 +146,22 @@ def test_a_background_click_outside_of_the_mask_changes_nothing(probability: np.
 
 def test_a_lesion_with_both_clicks_is_parted_between_them(probability: np.ndarray) -> None:
     probability[5, 5, 2:13] = 0.9  # joins both regions
-    mask = mask_of(probability, OBEY, tumor(3), background(11))
-    expected = (probability > 0.5) & (np.arange(SHAPE[2]) <= 7)  # x 7 is as near to either click
+    mask = mask_of(probability, OBEY, tumor(7), background(11))
+    expected = (probability > 0.5) & (np.arange(SHAPE[2]) <= 9)  # x 9 is as near to either click
     np.testing.assert_array_equal(mask, expected)
     nearer = mask_of(probability, OBEY, tumor(3), tumor(11, 4), background(11))
     assert nearer[5, 4, 11]
     assert not nearer[5, 5, 11]
+
+
+def test_a_background_click_in_a_lesion_with_a_tumor_click_takes_away_what_is_within_10_mm(
+    probability: np.ndarray,
+) -> None:
+    probability[5, 5, 2:13] = 0.9
+    mask = mask_of(probability, OBEY, tumor(3), background(11))
+    np.testing.assert_array_equal(mask, (probability > 0.5) & (np.arange(SHAPE[2]) <= 8))
+    finer = mask_of(probability, OBEY, tumor(3), background(11), spacing_zyx=(5.0, 5.0, 2.5))
+    assert finer[5, 5].nonzero()[0].tolist() == [2, 3, 4, 5, 6, 7]  # 7 is as near to either
 
 
 def test_a_tumor_click_in_another_lesion_keeps_what_is_nearer_to_it(probability: np.ndarray) -> None:
