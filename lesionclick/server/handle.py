@@ -27,6 +27,8 @@ MAX_CLICKS = 20_000
 PROGRESS_SECONDS = 0.2
 """Between two messages that only say how far a computation is."""
 
+WAITING = Progress(Stage.waiting, "waiting to be computed")
+
 
 class SessionHandle:
     """A session of the server.
@@ -194,7 +196,7 @@ class SessionHandle:
             if self._record.revision == before:
                 return False
             if self._progress.stage in (Stage.done, Stage.failed):
-                self._progress = Progress(Stage.waiting, "waiting to be computed")
+                self._progress = WAITING
             self._tell()
         self._on_change(self)
         return True
@@ -263,16 +265,16 @@ class SessionHandle:
 
     def retry(self) -> None:
         """Says that what failed is going to be tried again."""
-        with self._changed:
-            if self._progress.stage == Stage.failed:
-                self._progress = Progress(Stage.waiting, "waiting to be computed")
-                self._tell()
+        self._wait_again(Stage.failed)
 
     def take_back_progress(self) -> None:
         """Says that the session waits, where it was being computed and is not any more."""
+        self._wait_again(Stage.opening, Stage.computing)
+
+    def _wait_again(self, *stages: Stage) -> None:
         with self._changed:
-            if self._progress.stage in (Stage.opening, Stage.computing):
-                self._progress = Progress(Stage.waiting, "waiting to be computed")
+            if self._progress.stage in stages:
+                self._progress = WAITING
                 self._tell()
 
     def mark_removed(self) -> None:
