@@ -17,12 +17,9 @@ from lesionclick.server.mask_files import MaskFiles
 from lesionclick.server.names import new_id
 from lesionclick.server.problems import ServerError, UnknownError
 from lesionclick.server.progress import MaskSoFar, Progress, Stage, pack_mask
-from lesionclick.server.records import SessionRecord
+from lesionclick.server.records import SessionRecord, require_few
 from lesionclick.server.store import Store
 from lesionclick.session.history import require_inside
-
-MAX_CLICKS = 20_000
-"""Of a session, scribbles included."""
 
 PROGRESS_SECONDS = 0.2
 """Between two messages that only say how far a computation is."""
@@ -292,13 +289,3 @@ class SessionHandle:
         self._changed.notify_all()
         for listener in self._listeners:
             listener()
-
-
-def require_few(clicks: Sequence[object]) -> None:
-    """Refuses more clicks than a session may have: its state, which holds them all, is sent at each change.
-
-    Raises:
-        ServerError: there are more.
-    """
-    if len(clicks) > MAX_CLICKS:
-        raise ServerError(f"a session has at most {MAX_CLICKS} clicks, not {len(clicks)}")

@@ -1,9 +1,14 @@
 """Records that the store keeps: cases, and sessions with the clicks that count now."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lesionclick.case.clicks import Click
+from lesionclick.server.problems import ServerError
+
+MAX_CLICKS = 20_000
+"""Of a session, scribbles included."""
 
 
 @dataclass(frozen=True)
@@ -61,3 +66,13 @@ class SessionRecord:
     mask_revision: int | None
     mask_maker: str | None
     starting_mask: str | None = None
+
+
+def require_few(clicks: Sequence[object]) -> None:
+    """Refuses more clicks than a session may have: its state, which holds them all, is sent at each change.
+
+    Raises:
+        ServerError: there are more.
+    """
+    if len(clicks) > MAX_CLICKS:
+        raise ServerError(f"a session has at most {MAX_CLICKS} clicks, not {len(clicks)}")

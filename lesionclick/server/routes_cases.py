@@ -14,10 +14,9 @@ from lesionclick.case.markups import read_click_files
 from lesionclick.errors import CaseError
 from lesionclick.server.cases import CaseLibrary, read_upload
 from lesionclick.server.downloads import download, write_ct, write_pet
-from lesionclick.server.handle import require_few
 from lesionclick.server.names import new_id
 from lesionclick.server.problems import ServerError
-from lesionclick.server.records import CaseRecord
+from lesionclick.server.records import CaseRecord, require_few
 from lesionclick.server.schemas import CaseDetailOut, CaseOut, SessionOut
 from lesionclick.server.sessions import Sessions
 from lesionclick.server.turns import Turns

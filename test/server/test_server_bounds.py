@@ -12,9 +12,10 @@ import pytest
 from helpers_server import SHAPE, client, load, running, same, wait_until, write_study
 
 from lesionclick import Case, Click, Ensemble
-from lesionclick.server import room, routes_cases
+from lesionclick.server import records, room, routes_cases
 from lesionclick.server.changes import MAX_UNDO, replay
 from lesionclick.server.downloads import write_ct
+from lesionclick.server.problems import ServerError
 from lesionclick.server.store import Store
 from lesionclick.server.turns import AT_A_TIME
 
@@ -136,3 +137,15 @@ def test_the_store_says_which_masks_to_start_from_there_are(tmp_path: Path) -> N
     store.start_from(session, None)
     store.start_from(session, "second")
     assert store.starting_masks() == {session: {"first", "second"}}
+
+
+def test_a_session_has_a_bounded_number_of_clicks(
+    tmp_path: Path, ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "MAX_CLICKS", 2)
+    with running(tmp_path / "data", ensemble, write_study(tmp_path / "study"), start=False) as (sessions, cases):
+        handle = sessions.open(cases.records()[0].id)
+        handle.add_clicks([TUMOR, TUMOR])
+        with pytest.raises(ServerError, match="at most 2 clicks, not 3"):
+            handle.add_click(TUMOR)
+        assert handle.clicks == (TUMOR, TUMOR)
