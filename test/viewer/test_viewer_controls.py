@@ -39,8 +39,10 @@ pytestmark = pytest.mark.slow
 def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two cases, and a file that is none."""
     folder = tmp_path_factory.mktemp("studies")
-    images = [map(image_from, body(SHAPE, seed)) for seed in (0, 1)]
-    cases = {name: write_case(folder / name, *pair, name=name) for name, pair in zip("ab", images, strict=True)}
+    cases = {}
+    for seed, name in enumerate("ab"):
+        ct, pet = map(image_from, body(SHAPE, seed))
+        cases[name] = write_case(folder / name, ct, pet, name=name)
     broken = folder / "broken.txt"
     broken.write_text("no image")
     return {**cases, "broken": broken}
