@@ -72,9 +72,7 @@ class ModelIdentity:
     def warning(self) -> str:
         """What every object says of a model that is not made for patients, for titles; empty for other models."""
         text = self.description.lower()
-        if "phantom" in text:
-            return "phantom model"
-        return "not for patients" if "not for patients" in text else ""
+        return "not for patients" if "phantom" in text or "not for patients" in text else ""
 
 
 @dataclass(frozen=True, eq=False)

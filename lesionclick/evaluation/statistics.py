@@ -42,7 +42,7 @@ class Estimate:
         """
         from scipy.stats import bootstrap  # slow to import and only needed here
 
-        parts = values.reshape(len(values), -1)
+        parts = values[:, None] if values.ndim == 1 else values
         parts = parts[~np.isnan(parts).all(axis=1)]
         if not len(parts) or np.isnan(parts).all(axis=0).any():
             return cls(0, math.nan, math.nan, math.nan, math.nan)

@@ -113,9 +113,9 @@ def texts_of(item: Dataset) -> list[str]:
 def test_report_says_what_made_it(pet: SeriesVolume, tmp_path: Path) -> None:
     _, sr = write_both(make_result(pet, model=PHANTOM_MODEL), tmp_path)
     report = highdicom.sr.srread(sr)
-    assert "phantom model" in report.SeriesDescription
+    assert "not for patients" in report.SeriesDescription
     texts = texts_of(report)
-    assert "LesionClick (phantom model)" in texts
+    assert "LesionClick (not for patients)" in texts
     assert f"model_sha256={PHANTOM_MODEL.fingerprint}" in texts
     assert f"model_description={PHANTOM_MODEL.description}" in texts
 

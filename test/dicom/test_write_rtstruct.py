@@ -113,7 +113,7 @@ def test_structure_set_refers_to_the_series_and_says_what_made_it(pet: SeriesVol
     assert [item.ReferencedSOPInstanceUID for item in series.ContourImageSequence] == [
         item.SOPInstanceUID for item in pet.slices
     ]
-    assert "phantom model" in structures.SeriesDescription
+    assert "not for patients" in structures.SeriesDescription
     assert PHANTOM_MODEL.fingerprint in structures.StructureSetDescription
     assert PHANTOM_MODEL.description in structures.StructureSetDescription
     regions = structures.StructureSetROISequence

@@ -123,8 +123,8 @@ def test_object_says_what_it_is_and_what_made_it(pet: SeriesVolume) -> None:
     assert segmentation.FrameOfReferenceUID == pet.frame_of_reference
     assert [item.SeriesInstanceUID for item in segmentation.ReferencedSeriesSequence] == [pet.uid]
     assert (segmentation.Manufacturer, segmentation.DeviceSerialNumber) == ("LesionClick", PHANTOM_MODEL.fingerprint)
-    assert "phantom model" in segmentation.SeriesDescription
-    assert "phantom model" in segmentation.ContentDescription
+    assert "not for patients" in segmentation.SeriesDescription
+    assert "not for patients" in segmentation.ContentDescription
     segments = segmentation.SegmentSequence
     assert [segment.SegmentLabel for segment in segments] == ["Lesion 1", "Lesion 2 (liver)", "Lesion 3 (elsewhere)"]
     assert ["AnatomicRegionSequence" in segment for segment in segments] == [False, True, False]

@@ -35,7 +35,7 @@ OTHERS = TrainingSettings(
 
 def test_defaults_are_nnunets_and_the_papers() -> None:
     published = (1000, 250, 50, 1e-3, "SGD", 0.33, 1.0, None, None)
-    ideas = (3, "published", 0.0, "published", False, None, 0.0, 0.0, 0.0, 0.0, None, 0.5)  # none beyond the paper
+    ideas = (3, "published", 0.0, "published", False, 0.0, None, 0.0, 0.0, 0.0, 0.0, None, 0.5)  # none beyond the paper
     assert dataclasses.astuple(TrainingSettings.from_environment({})) == (*published, *ideas)
 
 
