@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lesionclick.case.lesions import label_lesions
+from lesionclick_training.nnunet.patch_centers import around_one_of, some_of
 
 MAX_VOXELS = 500  # remembered of a component, so that memory stays small
 
@@ -37,9 +38,7 @@ class BalancedComponents:
             self._components[name] = _find_components(np.asarray(segmentation[0]))
         components = self._components[name]
         if components:
-            voxels = components[np.random.randint(len(components))]
-            location = np.insert(voxels[[np.random.randint(len(voxels))]], 0, 0, axis=1)  # in channel 0
-            properties = {**properties, "class_locations": {1: location}}
+            properties = around_one_of(components[np.random.randint(len(components))], properties)
         return data, segmentation, previous, properties
 
 
@@ -50,9 +49,5 @@ def _find_components(lesion_zyx: np.ndarray) -> list[np.ndarray]:
     of_component = numbers.ravel()[flat]
     flat = flat[np.argsort(of_component, kind="stable")]
     sizes = np.bincount(of_component, minlength=count + 1)[1:]
-    components = []
-    for voxels in np.split(flat, np.cumsum(sizes)[:-1]) if count else []:
-        if voxels.size > MAX_VOXELS:
-            voxels = np.random.choice(voxels, MAX_VOXELS, replace=False)
-        components.append(np.stack(np.unravel_index(voxels, lesion_zyx.shape), axis=1))
-    return components
+    components = np.split(flat, np.cumsum(sizes)[:-1]) if count else []
+    return [some_of(each, lesion_zyx.shape, MAX_VOXELS) for each in components]

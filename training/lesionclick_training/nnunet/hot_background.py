@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lesionclick_training.nnunet.patch_centers import around_one_of, some_of
+
 HOTTEST = 0.005  # of a case's voxels without lesion: 2 to 4 l of a whole body in air
 
 STEP = 2  # voxels along each axis: every eighth voxel is looked at, since all take as long as several steps of training
@@ -42,8 +44,7 @@ class HotBackground:
         voxels = self._voxels[name]
         has_lesion = any(len(each) for each in properties["class_locations"].values())
         if len(voxels) and (not has_lesion or np.random.random() < self.share):
-            location = np.insert(voxels[[np.random.randint(len(voxels))]], 0, 0, axis=1)
-            properties = {**properties, "class_locations": {1: location}}
+            properties = around_one_of(voxels, properties)
         return data, segmentation, previous, properties
 
 
@@ -56,6 +57,4 @@ def _find_hot_voxels(pet_zyx: np.ndarray, lesion_zyx: np.ndarray) -> np.ndarray:
         return np.zeros((0, 3), dtype=np.int64)
     count = max(1, round(HOTTEST * healthy.size))
     hottest = healthy[np.argsort(pet.ravel()[healthy], kind="stable")[-count:]]  # argpartition is slow among equals
-    if count > MAX_VOXELS:
-        hottest = np.random.choice(hottest, MAX_VOXELS, replace=False)
-    return STEP * np.stack(np.unravel_index(hottest, lesion.shape), axis=1)
+    return STEP * some_of(hottest, lesion.shape, MAX_VOXELS)
