@@ -68,12 +68,12 @@ class TileClickMaps:
 
         Args:
             grid: of the volume.
-            points: of each label, integers (clicks, 3), indices of the volume.
+            points: of each label, int64 (clicks, 3), indices of the volume.
             encoding: how clicks look.
             suv_zyx: the PET on that volume, SUV, where the encoding needs it.
         """
         before = np.array([start for start, _ in grid.padding])
-        self._points = [np.asarray(each, dtype=np.int64).reshape(-1, 3) + before for each in points]
+        self._points = [each + before for each in points]
         self._encoding = encoding
         self._suv = None if suv_zyx is None else grid.pad(suv_zyx)
         self._patch = grid.patch
