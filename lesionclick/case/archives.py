@@ -31,10 +31,7 @@ def unpacked(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield path
         return
-    if not path.is_file():
-        raise CaseError(f"{path}: is missing, expected the folder or zip of a study")
-    if not zipfile.is_zipfile(path):
-        raise CaseError(f"{path}: is neither a folder nor a zip, expected the study's folder (or give --ct and --pet)")
+    require_zip(path)
     with tempfile.TemporaryDirectory(prefix="lesionclick-") as temporary:
         folder = Path(temporary) / path.name
         try:
@@ -46,6 +43,18 @@ def unpacked(path: Path) -> Iterator[Path]:
             yield folder
         except CaseError as error:
             raise CaseError(str(error).replace(str(folder), str(path))) from error
+
+
+def require_zip(path: Path) -> None:
+    """Refuses what is no zip.
+
+    Raises:
+        CaseError: it is missing or something else.
+    """
+    if not path.is_file():
+        raise CaseError(f"{path}: is missing, expected the folder or zip of a study")
+    if not zipfile.is_zipfile(path):
+        raise CaseError(f"{path}: is neither a folder nor a zip, expected the study's folder (or give --ct and --pet)")
 
 
 def _unpack(path: Path, folder: Path) -> None:

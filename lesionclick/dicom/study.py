@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lesionclick.case.archives import unpacked
+from lesionclick.case.archives import require_zip, unpacked
 from lesionclick.case.case import Case
 from lesionclick.case.geometry import Geometry, is_same_grid
 from lesionclick.case.joining import join, read_pair
@@ -20,6 +20,11 @@ from lesionclick.errors import CaseError
 if TYPE_CHECKING:
     from lesionclick.dicom.suv import SuvVolume
     from lesionclick.dicom.suv_values import SuvOverrides
+
+NO_STUDY = (
+    "holds neither DICOM nor a CT and a PET that their names tell apart, expected a study (or two files by --ct and "
+    "--pet)"
+)
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,18 @@ def open_study(path: Path, choices: StudyChoices = StudyChoices()) -> Study:
         return _with_clicks(_open_dicom(folder, choices), choices.clicks if choices.takes_clicks else ())
 
 
+def require_study(path: Path) -> None:
+    """A quick look at what `open_study` will be given, which reads no image and no more than one DICOM header.
+
+    Raises:
+        CaseError: there is no folder and no zip, or nothing in the folder is an image.
+    """
+    if not path.is_dir():
+        require_zip(path)
+    elif find_images(path) is None and not any(map(_may_be_dicom, path.rglob("*"))):
+        raise CaseError(f"{path}: {NO_STUDY}")
+
+
 def open_files(ct: Path, pet: Path, choices: StudyChoices = StudyChoices()) -> Study:
     """Reads CT (HU) and PET (SUV) from two files in any format of SimpleITK that says where voxels lie in the world.
 
@@ -139,10 +156,7 @@ def _open_dicom(folder: Path, choices: StudyChoices) -> Study:
         ) from error
     found = find_series(folder)
     if not found:
-        raise CaseError(
-            f"{folder}: holds neither DICOM nor a CT and a PET that their names tell apart, expected a study (or two "
-            "files by --ct and --pet)"
-        )
+        raise CaseError(f"{folder}: {NO_STUDY}")
     pet_series = choose_series(folder, found, "PT", choices.pet_series)
     pet = read_suv(pet_series, choices.suv or AS_STORED)
     ct_series = choose_series(folder, found, "CT", choices.ct_series, pet.frame_of_reference)
@@ -154,6 +168,18 @@ def _open_dicom(folder: Path, choices: StudyChoices) -> Study:
     left_out = (count_damaged(damaged),) if damaged else ()
     warnings = (*left_out, *pet.suv.warnings, *joined.warnings)
     return Study(joined.case, joined.ct_geometry, found_line, warnings, pet)
+
+
+def _may_be_dicom(path: Path) -> bool:
+    """Whether a file is DICOM, or says so; any file may be where nothing can tell, without the extra `dicom`."""
+    try:
+        from lesionclick.dicom.headers import read_image_header
+    except ModuleNotFoundError:
+        return True
+    try:
+        return path.is_file() and read_image_header(path) is not None
+    except CaseError:
+        return True
 
 
 def _name_of(folder: Path) -> str:

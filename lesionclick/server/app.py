@@ -26,6 +26,7 @@ from lesionclick.server.schemas import HealthOut, ModelOut, ProblemOut
 from lesionclick.server.security import Access, Guard
 from lesionclick.server.sessions import Sessions
 from lesionclick.server.settings import ModelIdentity, ServerSettings
+from lesionclick.server.streams import Streams
 from lesionclick.server.turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def create_app(
     settings: ServerSettings,
     access: Access,
     page: Path | None = None,
+    streams: Streams | None = None,
 ) -> FastAPI:
     """The server's application.
 
@@ -48,6 +50,7 @@ def create_app(
         settings: the server's.
         access: who is let in.
         page: the folder of the page that readers see; None for the API alone.
+        streams: ended by the caller when the server is to end; None where nobody ends them.
     """
 
     @contextlib.asynccontextmanager
@@ -87,7 +90,7 @@ def create_app(
 
     turns = Turns()
     app.include_router(cases_router(cases, sessions, turns))
-    app.include_router(sessions_router(sessions))
+    app.include_router(sessions_router(sessions, streams or Streams()))
     app.include_router(results_router(sessions, LesionMeasurer(sessions), turns))
     add_page(app, page)
     add_problems(app)

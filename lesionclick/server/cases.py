@@ -11,7 +11,7 @@ from lesionclick.case.case import CT_FOLDER, Case
 from lesionclick.case.clicks import Click
 from lesionclick.case.geometry import Geometry
 from lesionclick.case.sources import find_images
-from lesionclick.dicom.study import StudyChoices, open_files, open_study
+from lesionclick.dicom.study import StudyChoices, open_files, open_study, require_study
 from lesionclick.errors import CaseError
 from lesionclick.server.problems import UnknownError
 from lesionclick.server.records import CaseRecord
@@ -59,8 +59,8 @@ class CaseLibrary:
             name, clicks = opened.case.name, opened.case.clicks
         else:
             pair = find_images(path) if path.is_dir() else None
-            if pair is None and not path.exists():
-                raise CaseError(f"{path}: is missing, expected the folder or zip of a study")
+            if pair is None:
+                require_study(path)
             name = path.name if pair is None else pair.name
         record = self._store.add_case(name, source=path, start_clicks=clicks)
         self._offered.add(record.id)

@@ -22,7 +22,6 @@ def download(
     write: Callable[[Path], object],
     media_type: str,
     headers: Mapping[str, str],
-    filename: str | None = None,
 ) -> FileResponse:
     """An answer that brings a file.
 
@@ -31,7 +30,6 @@ def download(
         write: makes the file at a path where there is nothing yet.
         media_type: what it is.
         headers: of the answer.
-        filename: under which a browser is to keep it; None for a file that it shows or uses.
     """
     folder = Path(tempfile.mkdtemp())
     try:
@@ -44,7 +42,6 @@ def download(
         path,
         media_type=media_type,
         headers=headers,
-        filename=filename,
         background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
     )
 

@@ -12,12 +12,13 @@ from lesionclick.case.clicks import Click
 from lesionclick.server.handle import SessionHandle
 from lesionclick.server.schemas import ClickIn, SessionOut
 from lesionclick.server.sessions import Sessions
+from lesionclick.server.streams import Streams
 
 COMMENT_SECONDS = 10.0
 """Between two comments of a stream in which nothing happens, so that nobody on the way closes it."""
 
 
-def sessions_router(sessions: Sessions) -> APIRouter:
+def sessions_router(sessions: Sessions, streams: Streams) -> APIRouter:
     """The routes below /api/sessions that change a session or tell its state."""
     router = APIRouter(prefix="/api/sessions", tags=["sessions"])
 
@@ -77,14 +78,17 @@ def sessions_router(sessions: Sessions) -> APIRouter:
 
         Opens the session again where it was closed, so that a page goes on when its server was started anew.
         """
-        async for event in _events(handle):
+        async for event in _events(handle, streams):
             yield event
 
     return router
 
 
-async def _events(handle: SessionHandle) -> AsyncIterator[ServerSentEvent]:
-    """Events until the session is removed; changes that come faster than they are fetched become one event."""
+async def _events(handle: SessionHandle, streams: Streams) -> AsyncIterator[ServerSentEvent]:
+    """Events until the session is removed or the server ends.
+
+    Changes that come faster than they are fetched become one event.
+    """
     loop, changed = asyncio.get_running_loop(), asyncio.Event()
     changed.set()
 
@@ -92,9 +96,9 @@ async def _events(handle: SessionHandle) -> AsyncIterator[ServerSentEvent]:
         with contextlib.suppress(RuntimeError):  # the server has ended, and its loop with it
             loop.call_soon_threadsafe(changed.set)
 
-    stop = handle.listen(tell)
+    stop, forget = handle.listen(tell), streams.add(tell)
     try:
-        while not handle.is_removed:
+        while not (handle.is_removed or streams.ended):
             try:
                 await asyncio.wait_for(changed.wait(), COMMENT_SECONDS)
             except TimeoutError:
@@ -104,3 +108,4 @@ async def _events(handle: SessionHandle) -> AsyncIterator[ServerSentEvent]:
             yield ServerSentEvent(event="state", data=SessionOut.of(handle))
     finally:
         stop()
+        forget()

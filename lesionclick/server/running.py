@@ -20,6 +20,7 @@ from lesionclick.server.serving import listen, serve
 from lesionclick.server.sessions import Sessions
 from lesionclick.server.settings import CASE_BYTES, ModelIdentity, ServerSettings
 from lesionclick.server.store import Store
+from lesionclick.server.streams import Streams
 
 logger = logging.getLogger(__name__)
 
@@ -79,11 +80,12 @@ def run_server(
         ensemble, model = load_model()
         sessions = Sessions(store, cases, ensemble, model, settings)
         sessions.start()
-        applications: list[ASGIApp] = [create_app(sessions, cases, model, settings, access, page)]
+        streams = Streams()
+        applications: list[ASGIApp] = [create_app(sessions, cases, model, settings, access, page, streams)]
         if nninteractive_port is not None:
             applications.append(make_app(cases, sessions.open, license_text(model), key=access.key))
             logger.info("3D Slicer, napari and others that speak nnInteractive connect to %s", listeners[1].url)
-        serve(list(zip(applications, listeners, strict=True)), lambda: on_start(listeners[0].url))
+        serve(list(zip(applications, listeners, strict=True)), lambda: on_start(listeners[0].url), streams.end)
     finally:
         for listener in listeners:
             listener.socket.close()

@@ -33,7 +33,6 @@ class CaseOut(BaseModel):
 
     id: str
     name: str
-    has_truth: bool = False
     session: str | None = Field(description="Id of its session; null where it was never opened.")
 
     @classmethod

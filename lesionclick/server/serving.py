@@ -46,12 +46,18 @@ def listen(host: str, port: int) -> Listener:
     return Listener(taken, f"http://{name}:{taken.getsockname()[1]}")
 
 
-def serve(applications: Sequence[tuple[ASGIApp, Listener]], on_start: Callable[[], None] | None = None) -> None:
+def serve(
+    applications: Sequence[tuple[ASGIApp, Listener]],
+    on_start: Callable[[], None] | None = None,
+    on_end: Callable[[], None] | None = None,
+) -> None:
     """Answers requests until the program is asked to end (Ctrl+C, SIGTERM).
 
     Args:
         applications: each with its port.
         on_start: called once all of them answer.
+        on_end: called when the program is asked to end, in the handler of the signal; answers that would go on for ever
+            are to end then.
     """
     servers = [_Server(_config(app)) for app, _ in applications]
     signals: list[int] = []
@@ -60,6 +66,8 @@ def serve(applications: Sequence[tuple[ASGIApp, Listener]], on_start: Callable[[
         signals.append(number)
         for server in servers:
             server.handle_exit(number, frame)
+        if on_end is not None:
+            on_end()
 
     with _handled_by(end):
         asyncio.run(_serve(servers, [listener for _, listener in applications], on_start))

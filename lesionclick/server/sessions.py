@@ -164,6 +164,10 @@ class Sessions:
         """The images of a session; see `CaseLibrary.read`."""
         return self._cases.read(handle.case_id)
 
+    def case_name(self, handle: SessionHandle) -> str:
+        """What the case of a session is called."""
+        return self._cases.record(handle.case_id).name
+
     def _compute(self, handle: SessionHandle, is_superseded: Callable[[], bool]) -> None:
         record = handle.record
         if self._is_done(handle):  # somebody has asked while it was computed

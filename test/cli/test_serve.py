@@ -38,6 +38,10 @@ def test_what_keeps_a_server_from_starting_is_said(
     assert "another server is using it" in refused("serve", study, *common)
     store.close()
     (tmp_path / "file").write_text("no folder")
+    assert "is neither a folder nor a zip" in refused("serve", study, tmp_path / "file", *common)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.jpg").write_bytes(b"no image of a patient" * 100)
+    assert "photos: holds neither DICOM nor a CT and a PET" in refused("serve", tmp_path / "photos", *common)
     assert "cannot be used as data folder" in refused("serve", study, *options(tmp_path / "file", model_folder))
 
 

@@ -14,6 +14,7 @@ from helpers_server import SHAPE, client, load, same, wait_until, write_study
 from lesionclick import Case, Click, Ensemble, Session
 from lesionclick.case.clicks import read_clicks
 from lesionclick.report.measurements import measure_lesions
+from lesionclick.server.names import file_name
 from lesionclick.server.settings import SESSION_SETTINGS
 from lesionclick.server.store import Store
 
@@ -63,7 +64,7 @@ def test_a_case_from_the_list_to_the_corrected_mask(tmp_path: Path, ensemble: En
         assert model["warning"] == "random weights, not for patients"
         assert model["max_upload_bytes"] == 2 << 30
         (listed,) = api.get("/api/cases").json()
-        assert listed == {"id": listed["id"], "name": "study", "has_truth": False, "session": None}
+        assert listed == {"id": listed["id"], "name": "study", "session": None}
         detail = api.get(f"/api/cases/{listed['id']}").json()
         assert detail["shape_xyz"] == list(SHAPE[::-1])
         assert detail["spacing_xyz_mm"] == pytest.approx(case.geometry.spacing)
@@ -82,6 +83,7 @@ def test_a_case_from_the_list_to_the_corrected_mask(tmp_path: Path, ensemble: En
             answer = api.get(f"{session}/{name}?version={state['mask']['version']}")
             assert answer.headers["x-mask-version"] == str(state["mask"]["version"])
             assert answer.headers["x-mask-final"] == "true"
+            assert answer.headers["content-disposition"] == f'attachment; filename="study-{name}"'
             image = image_of(answer.content, tmp_path, name)
             assert same(sitk.GetArrayFromImage(image), expected)
             assert image.GetOrigin() == pytest.approx(case.geometry.origin)
@@ -101,6 +103,13 @@ def test_a_case_from_the_list_to_the_corrected_mask(tmp_path: Path, ensemble: En
             assert measured.numbers_zyx[row["z"], row["y"], row["x"]] == lesion.number
         lines = api.get(f"{session}/lesions.csv").text.splitlines()
         assert len(lines) == 1 + len(measured.lesions)
+
+
+def test_downloads_are_kept_under_names_that_every_file_system_takes() -> None:
+    assert file_name("patient 3/left", "mask.mha") == "patient_3_left-mask.mha"
+    assert file_name('a"\r\nX-Evil: 1', "mask.mha") == "a_X-Evil_1-mask.mha"
+    assert file_name("../..", "mask.mha") == "case-mask.mha"
+    assert len(file_name("x" * 500, "mask.mha")) < 80
 
 
 def test_a_session_is_taken_home(tmp_path: Path, ensemble: Ensemble, study: Path) -> None:

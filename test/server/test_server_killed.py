@@ -28,7 +28,11 @@ class Server:
         options = ["--data", data, "--model", model, "--port", "0", "--no-page", "--backend", "torch"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [*map(str, command), *map(str, options)], stdout=subprocess.PIPE, text=True, env=environment
+            [*map(str, command), *map(str, options)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
         assert self.process.stdout is not None
         url = self.process.stdout.readline().strip()
@@ -112,11 +116,17 @@ def go_away_in_the_middle(server: Server, session: str, data: Path) -> None:
 
 
 def require_end(server: Server, session: str) -> None:
-    """A server ends soon though somebody listens."""
+    """A server ends soon though somebody listens, whose stream ends as any other answer does."""
     with server.api.stream("GET", f"{session}/events") as stream:
-        next(stream.iter_lines())
+        lines = stream.iter_lines()
+        next(lines)
         server.process.terminate()
-        assert server.process.wait(60) in ENDED
+        for _ in lines:  # raises where the stream is cut off
+            pass
+        _, errors = server.process.communicate(timeout=60)
+    assert server.process.returncode in ENDED
+    assert "Traceback" not in errors
+    assert "Cancel" not in errors
 
 
 def test_a_killed_server_loses_no_click_and_the_next_one_goes_on(tmp_path: Path, model_folder: Path) -> None:

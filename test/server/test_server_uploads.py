@@ -62,7 +62,7 @@ def test_an_upload_becomes_a_case(api: TestClient, ending: str) -> None:
     answer = upload(api, (packed(CT, ending), f"CT{ending}"), (packed(PET, ending), f"PET{ending.upper()}"))
     assert answer.status_code == 201, answer.text
     case = answer.json()
-    assert case == {"id": case["id"], "name": "CT", "has_truth": False, "session": None}
+    assert case == {"id": case["id"], "name": "CT", "session": None}
     assert api.get("/api/cases").json() == [case]
     assert api.get(f"/api/cases/{case['id']}").json()["shape_xyz"] == list(SHAPE[::-1])
     pet = sitk.GetArrayFromImage(sitk.ReadImage(write(api.get(f"/api/cases/{case['id']}/pet.nii.gz").content)))
