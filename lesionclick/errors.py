@@ -17,5 +17,9 @@ class DeviceError(LesionClickError):
     """The device asked for does not exist or cannot hold the computation."""
 
 
+class ClusterError(LesionClickError):
+    """A cluster does not answer, has no room for the work, or none of its workers can do it."""
+
+
 class Superseded(Exception):  # noqa: N818 - it is no error
     """The clicks have changed while a session computed what they say: no failure, ask the session again."""

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from lesionclick.case.case import CLICKS_FILE, CT_FOLDER, PET_FOLDER, only_file
 from lesionclick.case.dataset import CT_SUFFIX, PET_SUFFIX
+from lesionclick.case.headers import ENDINGS
 from lesionclick.errors import CaseError
 
-IMAGE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img.gz", ".img", ".gipl", ".mgz")
+IMAGE_ENDINGS = ENDINGS
 """Of the formats that say where voxels lie in the world, which pictures such as .tiff and .png do not."""
 
 MAX_DEPTH = 3
@@ -97,6 +98,21 @@ def find_images(folder: Path, full_ct: bool = False) -> ImagePair | None:
         CaseError: there are several cases, a CT without a PET or the other way round, or several images that can be
             the CT or the PET.
     """
+    found = find_pairs(folder, full_ct)
+    if len(found) > 1:
+        listed = ", ".join(str(pair.ct.parent) for pair in found[:4])
+        more = ", ..." if len(found) > 4 else ""
+        raise CaseError(f"{folder}: holds {len(found)} studies ({listed}{more}), name the folder of one")
+    return found[0] if found else None
+
+
+def find_pairs(folder: Path, full_ct: bool = False) -> list[ImagePair]:
+    """Finds the files of all cases of a folder that lie as deep as the first one; see `find_images`.
+
+    Raises:
+        CaseError: there is a CT without a PET or the other way round, and no case, or several images of a folder can
+            be the CT or the PET.
+    """
     if not folder.is_dir():
         raise CaseError(f"{folder}: the folder is missing, expected a study")
     incomplete: list[CaseError] = []
@@ -111,16 +127,12 @@ def find_images(folder: Path, full_ct: bool = False) -> ImagePair | None:
                 continue
             if pair is not None:
                 found.append(pair)
-        if len(found) > 1:
-            listed = ", ".join(str(pair.ct.parent) for pair in found[:4])
-            more = ", ..." if len(found) > 4 else ""
-            raise CaseError(f"{folder}: holds {len(found)} studies ({listed}{more}), name the folder of one")
         if found:
-            return found[0]
+            return found
         level = [child for place in level for child in _subfolders(place)]
     if incomplete:
         raise incomplete[0]
-    return None
+    return []
 
 
 class _IncompleteError(Exception):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from lesionclick import log
+from lesionclick.cli.cohort import cohort_command
 from lesionclick.cli.evaluate import compare_command, evaluate_command
 from lesionclick.cli.model import check_command, pack_command
 from lesionclick.cli.overview import overview_command
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command("predict")(predict_command)
 app.command("segment")(segment_command)
 app.command("serve")(serve_command)
+app.command("cohort")(cohort_command)
 app.command("overview")(overview_command)
 app.command("evaluate")(evaluate_command)
 app.command("compare")(compare_command)

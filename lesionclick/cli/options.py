@@ -85,3 +85,35 @@ ObeyClicksOption = Annotated[
         "background click lies in is removed.",
     ),
 ]
+
+_CLUSTER = "Many machines: needs the extra cluster, see docs/cluster.md"
+
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Ray cluster to work on: HOST:PORT of its head, auto for the one that this machine is part of, local for "
+        "all GPUs or cores of this machine.",
+        rich_help_panel=_CLUSTER,
+    ),
+]
+
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Workers at most; without it as many as fit.", rich_help_panel=_CLUSTER),
+]
+
+GpusPerWorkerOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0, help="GPUs of a worker, or a part of one; without it 1 where there are any.", rich_help_panel=_CLUSTER
+    ),
+]
+
+CpusPerWorkerOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Cores of a worker; without it a machine's, or a GPU's part of them.", rich_help_panel=_CLUSTER
+    ),
+]
