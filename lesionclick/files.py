@@ -6,13 +6,18 @@ import json
 import os
 import secrets
 import signal
+import stat
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lesionclick.errors import CaseError, LesionClickError
+
+MAX_JSON_BYTES = 64 << 20
+"""Of a JSON file; plans and lists of clicks have some kilobytes, all series of a large study a few megabytes."""
 
 _temporaries: set[Path] = set()  # of what this process is writing now
 
@@ -100,21 +105,61 @@ def ending_on_signals() -> Iterator[None]:
             signal.signal(number, handler or signal.SIG_DFL)
 
 
+def require_regular(path: Path, error: type[LesionClickError], what: str = "") -> None:
+    """Raises `error` where nothing is at a path, or anything but a plain file, or one that cannot be looked at.
+
+    Pipes and devices would be waited for, or read without an end.
+
+    Args:
+        path: links are followed.
+        error: its sentence names the path.
+        what: is expected there; empty for any file, where the name says it.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise error(f"{path}: the file is missing{f', expected {what}' if what else ''}") from None
+    except (OSError, ValueError) as reason:  # ValueError: a name with a null byte
+        raise error(f"{path}: cannot be read: {describe_error(reason)}") from reason
+    if not stat.S_ISREG(mode):
+        found = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+        raise error(f"{path}: is {found}, expected {what or 'a file'}")
+
+
+def read_bounded(path: Path, limit: int, error: type[LesionClickError]) -> bytes:
+    """The bytes of a plain file; raises `error` where it is none, cannot be read or has more than `limit` bytes."""
+    require_regular(path, error)
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as reason:
+        raise error(f"{path}: cannot be read: {describe_error(reason)}") from reason
+    if len(content) > limit:
+        raise error(f"{path}: has more than {limit >> 20} MB, expected less")
+    return content
+
+
 def read_json(path: Path, error: type[LesionClickError]) -> Any:
     """The content of a JSON file.
 
     Args:
         path: the file.
-        error: what to raise where it is missing, cannot be read or is not JSON; its sentence names the file.
+        error: what to raise where it is missing, cannot be read, is not JSON or says an object's key twice; its
+            sentence names the file.
     """
+    content = read_bounded(path, MAX_JSON_BYTES, error)
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise error(f"{path}: the file is missing") from None
-    except OSError as reason:
-        raise error(f"{path}: cannot be read: {describe_error(reason)}") from reason
+        return json.loads(content, object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as reason:
-        raise error(f"{path}: not a JSON file: {reason}") from reason
+        raise error(f"{path}: not a JSON file: {describe_error(reason)}") from reason
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise ValueError(f"the key {short_json(max(counts, key=counts.__getitem__))} is there twice")
+    return content
 
 
 def read_json_object(path: Path, error: type[LesionClickError]) -> dict[str, Any]:

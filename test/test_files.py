@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +26,14 @@ def test_json_is_read(tmp_path: Path) -> None:
 
 UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "the file is missing"),
-    "folder": (Path.mkdir, "cannot be read: Is a directory"),
+    "folder": (Path.mkdir, "is a folder, expected a file"),
+    "pipe": (os.mkfifo, "is a pipe, a socket or a device, expected a file"),
+    "endless": (lambda path: path.symlink_to("/dev/zero"), "is a pipe, a socket or a device, expected a file"),
+    "large": (lambda path: path.open("wb").truncate((64 << 20) + 1), "has more than 64 MB, expected less"),
+    "key twice": (
+        lambda path: path.write_text('{"a": {"b": 1, "b": 2}}'),
+        'not a JSON file: the key "b" is there twice',
+    ),
     "cut": (lambda path: path.write_text('{"a": '), "not a JSON file: "),
     "no text": (lambda path: path.write_bytes(b"\xff\x00\xfe\x80"), "not a JSON file: "),
     "too deep": (lambda path: path.write_text("[" * 100_000), "not a JSON file: "),

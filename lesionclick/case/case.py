@@ -72,7 +72,7 @@ class Case:
 
         Args:
             name: the case's.
-            ct_path: HU, any format that SimpleITK reads.
+            ct_path: HU, in a format of `headers.ENDINGS`.
             pet_path: SUV, on the CT's grid.
             clicks_path: the challenge's JSON; None for no clicks.
 

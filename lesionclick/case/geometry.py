@@ -1,5 +1,6 @@
 """Geometry of an image: where its voxels lie in the world."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,12 @@ import SimpleITK as sitk
 
 from lesionclick.errors import CaseError
 
+logger = logging.getLogger(__name__)
+
 GRID_TOLERANCE = 1e-3  # mm, or cosine for directions
+
+_ROUNDING = 1e-6
+"""Of cosines: what files with numbers of single precision differ by from orthonormal ones, and nobody notices."""
 
 _QUANTITIES = ("size", "spacing", "origin", "direction")
 
@@ -62,6 +68,31 @@ def require_same_grid(
                 f"{names[0]} and {names[1]} are on different grids: {quantity} is {_numbers(of_first)} in {places[0]} "
                 f"and {_numbers(of_second)} in {places[1]}"
             )
+
+
+def require_orthonormal(path: Path, direction: Sequence[float], axes: int = 3) -> None:
+    """Raises CaseError where the axes of an image are not unit vectors at right angles within GRID_TOLERANCE."""
+    matrix = np.reshape(direction, (axes, axes))
+    difference = np.abs(matrix.T @ matrix - np.eye(axes)).max()
+    if not difference <= GRID_TOLERANCE:  # NaN is no less
+        raise CaseError(
+            f"{path}: its direction is {_numbers(direction)}, which is sheared or scaled, expected orthonormal axes"
+            f" ({difference:.2g} off)"
+        )
+
+
+def straightened(path: Path, direction: Sequence[float]) -> tuple[float, ...]:
+    """The orthonormal direction that is nearest to one off by rounding, which is logged; else the same one.
+
+    It is the orthogonal factor of the polar decomposition.
+    """
+    matrix = np.reshape(direction, (3, 3))
+    difference = np.abs(matrix.T @ matrix - np.eye(3)).max()
+    if difference <= _ROUNDING:
+        return tuple(direction)
+    left, _, right = np.linalg.svd(matrix)
+    logger.info("%s: its direction is %.1e off orthonormal, which is mended", path, difference)
+    return tuple(map(float, (left @ right).ravel()))
 
 
 def _difference(first: Geometry, second: Geometry, quantity: str) -> float:

@@ -1,18 +1,19 @@
 """Images and masks on disk: read with checks, written whole or not at all, resampled to another image's grid."""
 
 import contextlib
-import gzip
 import os
-import struct
+import re
 import threading
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from lesionclick.case.geometry import Geometry, require_same_grid
+from lesionclick.case.geometry import Geometry, require_orthonormal, require_same_grid, straightened
+from lesionclick.case.headers import read_header
+from lesionclick.case.image_header import MAX_ORIGIN, ImageHeader, in_words
+from lesionclick.case.intact import require_intact
 from lesionclick.errors import CaseError
 from lesionclick.files import replacing
 
@@ -26,27 +27,32 @@ def read_image(path: Path, allow_4d: bool = False) -> sitk.Image:
     """Reads a 3D image with one number a voxel, finite in float32; the voxels keep their stored type.
 
     Args:
-        path: any format that SimpleITK reads.
-        allow_4d: whether a file may also be 4D, as nnU-Net stores several channels; the first is then read.
+        path: in a format of `headers.ENDINGS`.
+        allow_4d: whether a NIfTI file may also be 4D, as nnU-Net stores several channels; the first is then read.
+
+    Returns:
+        The image; directions that are orthonormal but for rounding are exactly so, which a log line says.
 
     Raises:
-        CaseError: the file is missing, damaged or no such image.
+        CaseError: the file is missing, damaged or no such image, or there is too little memory for it.
     """
+    header = read_header(path, allow_4d)
     with _silent_native_code():
-        reader = _read_header(path, allow_4d)
+        reader = _open(header)
         try:
             image = reader.Execute()
-        except RuntimeError:  # its text says "No such file or directory" of a truncated file
-            raise CaseError(f"{path}: its voxels cannot be read, the file is truncated or damaged") from None
-    stored_zyx = sitk.GetArrayViewFromImage(image)
-    if _is_damaged_gzip(path, stored_zyx) or _is_damaged_meta(path, stored_zyx):
-        raise CaseError(f"{path}: its compressed voxels are damaged")
+        except (RuntimeError, MemoryError) as error:
+            raise CaseError(
+                f"{path}: its voxels cannot be read, the file is truncated or damaged ({_reason(error, path)})"
+            ) from None
+    require_intact(header, sitk.GetArrayViewFromImage(image))
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
     stored_zyx = sitk.GetArrayViewFromImage(image)
     largest = np.finfo(np.float32).max
     if not (-largest <= stored_zyx.min() and stored_zyx.max() <= largest):  # NaN, too, is not within these limits
         raise CaseError(f"{path}: holds NaN or infinite values, expected finite ones")
+    image.SetDirection(straightened(path, image.GetDirection()))
     return image
 
 
@@ -56,57 +62,51 @@ def read_geometry(path: Path) -> Geometry:
     Raises:
         CaseError: the file is missing or is not a 3D image with one number a voxel.
     """
+    header = read_header(path)
     with _silent_native_code():
-        reader = _read_header(path, allow_4d=False)
-    return Geometry(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+        reader = _open(header)
+    direction = straightened(path, reader.GetDirection())
+    return Geometry(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), direction)
 
 
-def _read_header(path: Path, allow_4d: bool) -> sitk.ImageFileReader:
-    """A reader that has read the header of a 3D (or 4D, where allowed) image with one number a voxel, no voxels."""
-    if not path.is_file():
-        raise CaseError(f"{path}: the file is missing, expected an image")
+def _open(header: ImageHeader) -> sitk.ImageFileReader:
+    """SimpleITK's reader of a file that passed the gate, its header read and found to mean the same to both."""
+    path = header.path
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    reader.SetImageIO(header.library)
     try:
         reader.ReadImageInformation()
-    except RuntimeError:
-        raise CaseError(f"{path}: is not an image that can be read, expected a 3D image") from None
-    if reader.GetDimension() not in ((3, 4) if allow_4d else (3,)) or reader.GetNumberOfComponents() != 1:
-        size = " x ".join(str(length) for length in reader.GetSize())
+    except RuntimeError as error:
         raise CaseError(
-            f"{path}: is {reader.GetDimension()}D ({size}) with {reader.GetNumberOfComponents()} component(s) a "
-            "voxel, expected a 3D image with one"
+            f"{path}: is not an image that can be read, expected a 3D image ({_reason(error, path)})"
+        ) from None
+    if reader.GetNumberOfComponents() != 1:
+        raise CaseError(
+            f"{path}: is an image with {reader.GetNumberOfComponents()} component(s) a voxel, expected a 3D image with"
+            " one"
         )
+    if reader.GetSize() != header.size or not np.allclose(reader.GetSpacing()[:3], header.spacing, rtol=1e-5):
+        raise CaseError(
+            f"{path}: its header is not clear, SimpleITK reads {in_words(reader.GetSize())} voxels of"
+            f" {in_words(reader.GetSpacing())} mm out of it, expected {in_words(header.size)} of"
+            f" {in_words(header.spacing)} mm"
+        )
+    if not all(abs(value) <= MAX_ORIGIN for value in reader.GetOrigin()):  # nor is NaN
+        raise CaseError(
+            f"{path}: its origin is ({', '.join(f'{value:g}' for value in reader.GetOrigin())}), expected less than"
+            f" {MAX_ORIGIN / 1e6:g} km"
+        )
+    require_orthonormal(path, reader.GetDirection(), reader.GetDimension())
     return reader
 
 
-def _is_damaged_gzip(path: Path, stored_zyx: np.ndarray) -> bool:
-    """Whether a .nii.gz is cut short or altered, in which case ITK fills the rest with zeros and says nothing."""
-    if path.suffix != ".gz":
-        return False
-    try:
-        with path.open("rb") as file:
-            file.seek(-8, os.SEEK_END)  # gzip's format (RFC 1952) ends with CRC-32 and size of the uncompressed bytes
-            checksum, size = struct.unpack("<II", file.read(8))
-        with gzip.open(path) as stream:
-            header = stream.read(min((size - stored_zyx.nbytes) % 2**32, 1 << 16))
-            if zlib.crc32(stored_zyx.data, zlib.crc32(header)) == checksum:
-                return False
-            while stream.read(1 << 20):  # slower, for voxels that ITK has scaled or whose bytes it has swapped
-                pass
-    except (OSError, EOFError, zlib.error):
-        return True
-    return False
-
-
-def _is_damaged_meta(path: Path, stored_zyx: np.ndarray) -> bool:
-    """Whether a compressed MetaImage does not end with the checksum of its voxels, which ITK does not look at."""
-    with path.open("rb") as file:
-        header, local, _ = file.read(1 << 16).partition(b"ElementDataFile = LOCAL")
-        if not local or b"\nCompressedData = True" not in header or b"ByteOrderMSB = True" in header:
-            return False
-        file.seek(-4, os.SEEK_END)  # zlib's format (RFC 1950) ends with the Adler-32 of the uncompressed bytes
-        return int.from_bytes(file.read(4), "big") != zlib.adler32(stored_zyx.data)
+def _reason(error: Exception, path: Path) -> str:
+    """What ITK says is wrong, in one line, without its own line numbers and addresses."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    known = [line for line in lines if line.startswith("ITK ERROR")] or lines[-1:] or [type(error).__name__]
+    text = re.sub(r"^ITK ERROR: (\w+\(0x[0-9a-f]+\): )?", "", known[-1])
+    return " ".join(text.replace(str(path), path.name).split()).rstrip(".!")
 
 
 @contextlib.contextmanager

@@ -128,7 +128,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "none": (Path.unlink, "holds 0 files, expected exactly one .mha image"),
     "two": (lambda path: path.with_name("b.mha").touch(), "holds 2 files (b.mha, case.mha), expected exactly one"),
     "a folder": (_make_folder, "is not a file"),
-    "truncated": (_truncate, "its voxels cannot be read, the file is truncated or damaged"),
+    "truncated": (_truncate, "compressed bytes: it is truncated or damaged"),
     "all zeros": (_write_zeros, "every voxel is 0"),
 }
 
