@@ -10,25 +10,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from conftest import ROOT
 
 from lesionclick.errors import ModelError
 
-if TYPE_CHECKING:
-    from ray.cluster_utils import Cluster
+Cluster = Any
+"""Of ray.cluster_utils, most of which has no types."""
 
 
 @contextmanager
-def running_cluster(nodes: int) -> Iterator["Cluster"]:
+def running_cluster(nodes: int) -> Iterator[Cluster]:
     """Starts so many nodes of a core each, the head included."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     former = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = f"{ROOT}:{ROOT / 'test'}"  # so that workers find the classes below
-    from ray.cluster_utils import Cluster
+    import ray.cluster_utils
 
-    cluster = Cluster()
+    cluster: Cluster = ray.cluster_utils.Cluster()
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as scratch:  # sockets need short paths
         try:
             for _ in range(nodes):
@@ -42,7 +42,7 @@ def running_cluster(nodes: int) -> Iterator["Cluster"]:
                 os.environ["PYTHONPATH"] = former
 
 
-def add_node(cluster: "Cluster", scratch: Path | None = None) -> Any:
+def add_node(cluster: Cluster, scratch: Path | None = None) -> Any:
     """Adds a node, the first one with its files in a folder."""
     folder = scratch if scratch is not None else Path(cluster.head_node.get_temp_dir_path())
     node_id = secrets.token_hex(28)

@@ -64,7 +64,7 @@ def cohort_command(
 
     Exit code 0: every case has results. 1: some failed, failed.csv says why. 2: nothing could be done.
     """
-    from lesionclick.cluster import Share
+    from lesionclick.cluster.connection import Share
     from lesionclick.cohort.manifest import Recipe
     from lesionclick.cohort.runner import run_cohort
 

@@ -1,6 +1,8 @@
 """Commands `lesionclick evaluate` and `lesionclick compare`: how good a model is, and which of several is better."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,13 +11,17 @@ import typer
 from lesionclick.cli.options import (
     BackendOption,
     ComponentFloorOption,
+    CpusPerWorkerOption,
     DeviceOption,
     FieldOfViewOption,
+    GpusPerWorkerOption,
     LesionFreeGateOption,
     MirroringOption,
     NetworksOption,
     ObeyClicksOption,
     PrecisionOption,
+    RayOption,
+    WorkersOption,
 )
 from lesionclick.evaluation.baseline_names import Baseline
 from lesionclick.inference.backend import Backend, Precision
@@ -76,6 +82,10 @@ def evaluate_command(
     lesion_free_gate: LesionFreeGateOption = 0.0,
     component_floor: ComponentFloorOption = 0.0,
     obey_clicks: ObeyClicksOption = False,
+    ray: RayOption = None,
+    workers: WorkersOption = None,
+    gpus_per_worker: GpusPerWorkerOption = None,
+    cpus_per_worker: CpusPerWorkerOption = None,
 ) -> None:
     """Measures how good a model or a baseline is at each number of clicks or after each round of corrections.
 
@@ -102,22 +112,27 @@ def evaluate_command(
     from lesionclick.evaluation.report import SUMMARY_MARKDOWN
     from lesionclick.evaluation.runner import evaluate_dataset
     from lesionclick.evaluation.segmenters import BaselineSegmenter, NetworkSegmenter, Segmenter
-    from lesionclick.inference.ensemble import Ensemble
     from lesionclick.simulation.readers import make_reader
     from lesionclick.simulation.replay import PointsFolder
 
     cases = Dataset.find(dataset)
-    points_folder = None if points is None else PointsFolder.find(points, cases.names)
-    segmenter: Segmenter
+    points_folder = None if points is None else PointsFolder.find(points.absolute() if ray else points, cases.names)
+    make_segmenter: Callable[[], Segmenter]
     if baseline is not None:
-        segmenter = BaselineSegmenter(baseline)
+        make_segmenter = partial(BaselineSegmenter, baseline)
     elif model is not None:
-        ensemble = Ensemble.load(model, device, backend=backend, precision=precision)
         post_processing = PostProcessing(lesion_free_gate, component_floor, obey_clicks)
         inference = InferenceSettings(field_of_view, mirroring, networks, post_processing)
-        segmenter = NetworkSegmenter(ensemble, inference)
+        make_segmenter = partial(NetworkSegmenter.load, model.absolute(), device, backend, precision, inference)
     protocol = EvaluationProtocol(steps, make_reader(interaction, points_folder), seed)
-    failures = evaluate_dataset(segmenter, cases, protocol, out, keep_masks=keep_masks)
+    if ray is None:
+        failures = evaluate_dataset(make_segmenter(), cases, protocol, out, keep_masks=keep_masks)
+    else:
+        from lesionclick.cluster.connection import Share
+        from lesionclick.evaluation.on_cluster import evaluate_on_cluster
+
+        share = Share(ray, workers, gpus_per_worker, cpus_per_worker)
+        failures = evaluate_on_cluster(make_segmenter, cases, protocol, out, share, keep_masks=keep_masks)
     typer.echo((out / SUMMARY_MARKDOWN).read_text(), nl=False)
     if failures:
         raise typer.Exit(1)

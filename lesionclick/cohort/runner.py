@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lesionclick import cluster
+from lesionclick.cluster.connection import Share, require_answer
+from lesionclick.cluster.spread import Lost, spread
 from lesionclick.cohort.case_list import read_case_list
 from lesionclick.cohort.cases import CohortCase, cases_in
 from lesionclick.cohort.manifest import Recipe, is_done
@@ -67,7 +68,7 @@ def find_cases(inputs: Path) -> list[CohortCase]:
 
 
 def run_cohort(
-    inputs: Path, out: Path, model: Path, recipe: Callable[[], Recipe], share: cluster.Share | None = None
+    inputs: Path, out: Path, model: Path, recipe: Callable[[], Recipe], share: Share | None = None
 ) -> CohortResult:
     """Segments all cases that have no results yet, or other ones than they would get now.
 
@@ -87,7 +88,7 @@ def run_cohort(
     out, model = out.absolute(), model.absolute()
     require_apart({"the results": out}, {"the list or folder of cases": inputs, "the model": model})
     if share is not None:
-        cluster.require_answer(share.address)
+        require_answer(share.address)
     wanted = recipe()
     with locked(out) as token:
         for case in cases:
@@ -107,7 +108,7 @@ def run_cohort(
 
 
 def _run_all(
-    cases: Sequence[CohortCase], make_worker: Callable[[], CaseWorker], out: Path, share: cluster.Share | None
+    cases: Sequence[CohortCase], make_worker: Callable[[], CaseWorker], out: Path, share: Share | None
 ) -> tuple[int, dict[str, str]]:
     """How many cases were computed, and which failed why."""
     computed = 0
@@ -117,7 +118,7 @@ def _run_all(
     # closed at once where the loop is left, so that workers end before anything else
     with CohortProgress(len(cases)) as progress, contextlib.closing(_outcomes(cases, make_worker, share)) as outcomes:
         for case, outcome in outcomes:
-            if isinstance(outcome, cluster.Lost):
+            if isinstance(outcome, Lost):
                 outcome = Outcome(outcome.reason)
             if outcome.stops_all:
                 raise CaseError(f"stopped at {case.name}: {outcome.failure}")
@@ -136,10 +137,10 @@ def _run_all(
 
 
 def _outcomes(
-    cases: Sequence[CohortCase], make_worker: Callable[[], CaseWorker], share: cluster.Share | None
-) -> Generator[tuple[CohortCase, Outcome | cluster.Lost]]:
+    cases: Sequence[CohortCase], make_worker: Callable[[], CaseWorker], share: Share | None
+) -> Generator[tuple[CohortCase, Outcome | Lost]]:
     if share is not None:
-        yield from cluster.spread(make_worker, cases, share)
+        yield from spread(make_worker, cases, share)
         return
     worker = make_worker()
     worker.prepare()
@@ -148,18 +149,23 @@ def _outcomes(
 
 
 class CohortProgress(Progress):
-    """Progress that also says how long the rest will take, from the first case on."""
+    """Progress that also says how long the rest will take, by the pace since the first case was done."""
 
     def __init__(self, total: int) -> None:
         """Cases of which none is done."""
         super().__init__("cohort", total, "cases")
-        self._began = time.monotonic()
+        self._first = 0.0
+
+    def update(self, count: int = 1) -> None:
+        """Says that more cases are done."""
+        super().update(count)
+        self._first = self._first or time.monotonic()  # before it, workers load networks
 
     def describe(self) -> str:
         """How far it is, in words."""
         text = super().describe()
-        if 0 < self.done < self.total:
-            rest = (time.monotonic() - self._began) * (self.total - self.done) / self.done
+        if 1 < self.done < self.total:
+            rest = (time.monotonic() - self._first) * (self.total - self.done) / (self.done - 1)
             text += f", about {_duration(rest)} to go"
         return text
 

@@ -62,7 +62,7 @@ class Outcome:
 
 
 class CaseWorker:
-    """Segments cases; see `lesionclick.cluster.Worker`."""
+    """Segments cases; see `cluster.spread.Worker`."""
 
     def __init__(self, task: CohortTask) -> None:
         """A worker that has loaded nothing yet."""

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,25 +115,52 @@ def evaluate_dataset(
     with Progress("evaluation", len(missing), "cases") as progress:
         # in random order, so that processes that share the folder seldom work on the same case
         for name in random.sample(missing, len(missing)):
-            if not results.has_case(name):  # no other process has completed it meanwhile
-                try:
-                    scores = _evaluate(segmenter, dataset, name, protocol, results, keep_masks)
-                except LesionClickError as error:
-                    logger.error("%s is left out: %s", name, error)
-                    failures[name] = str(error)
-                except Exception as error:  # a fault of the program, which should not cost the other cases
-                    logger.exception("%s is left out because of an unexpected error", name)
-                    failures[name] = f"{type(error).__name__}: {describe_error(error)}"
-                else:
-                    results.write_case(scores)
+            reason = evaluate_missing(segmenter, dataset, name, protocol, results, keep_masks)
+            if reason is not None:
+                failures[name] = reason
             progress.update()
             logger.info(progress.describe())  # for where stderr is no terminal: predictions inside keep it quiet
-    failures = {name: failures[name] for name in dataset.names if name in failures and not results.has_case(name)}
-    if len(failures) == len(dataset.names):
-        name, reason = next(iter(failures.items()))
-        raise CaseError(f"{dataset.folder}: none of its cases can be evaluated ({len(failures)}); of {name}: {reason}")
-    write_report(results, dataset, failures)
-    return failures
+    return finish(results, dataset, failures)
+
+
+def evaluate_missing(
+    segmenter: Segmenter, dataset: Dataset, name: str, protocol: EvaluationProtocol, results: Results, keep_masks: bool
+) -> str | None:
+    """Evaluates a case unless another process has completed it meanwhile; gives the reason where it cannot be."""
+    if results.has_case(name):
+        return None
+    try:
+        scores = _evaluate(segmenter, dataset, name, protocol, results, keep_masks)
+    except LesionClickError as error:
+        logger.error("%s is left out: %s", name, error)
+        return str(error)
+    except Exception as error:  # a fault of the program, which should not cost the other cases
+        logger.exception("%s is left out because of an unexpected error", name)
+        return f"{type(error).__name__}: {describe_error(error)}"
+    results.write_case(scores)
+    return None
+
+
+def finish(results: Results, dataset: Dataset, failures: Mapping[str, str]) -> dict[str, str]:
+    """Makes tables and figures from all that a folder of results holds.
+
+    Args:
+        results: the folder.
+        dataset: the cases.
+        failures: those that could not be evaluated by this process, with the reason.
+
+    Returns:
+        Those of them that no other process has completed.
+
+    Raises:
+        CaseError: no case could be evaluated, or a file cannot be written.
+    """
+    left = {name: failures[name] for name in dataset.names if name in failures and not results.has_case(name)}
+    if len(left) == len(dataset.names):
+        name, reason = next(iter(left.items()))
+        raise CaseError(f"{dataset.folder}: none of its cases can be evaluated ({len(left)}); of {name}: {reason}")
+    write_report(results, dataset, left)
+    return left
 
 
 def _evaluate(

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,6 +46,13 @@ class NetworkSegmenter:
 
     ensemble: Ensemble
     settings: InferenceSettings = DEFAULT_SETTINGS
+
+    @classmethod
+    def load(
+        cls, model: Path, device: str, backend: str, precision: str, settings: InferenceSettings
+    ) -> "NetworkSegmenter":
+        """The networks of a model folder; raises ModelError or DeviceError, see `Ensemble.load`."""
+        return cls(Ensemble.load(model, device, backend=backend, precision=precision), settings)
 
     @property
     def takes_clicks(self) -> bool:

@@ -17,12 +17,15 @@ from helpers_cohort import files_of, recipe_of, rows_of, write_cases
 import lesionclick
 from lesionclick.case.case import Case
 from lesionclick.case.images import read_mask
+from lesionclick.checks.plausibility import run_checks
 from lesionclick.cohort import worker
 from lesionclick.cohort.manifest import Recipe
 from lesionclick.cohort.out_folder import locked
 from lesionclick.cohort.runner import CohortResult, run_cohort
 from lesionclick.errors import CaseError
 from lesionclick.inference.ensemble import Ensemble
+from lesionclick.report import lesion_files
+from lesionclick.report.measurements import measure_lesions
 from lesionclick.session.session import Session
 from lesionclick.testing import make_plans, write_model
 
@@ -128,12 +131,11 @@ def test_a_stopped_cohort_goes_on(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, predicted: list[str]
 ) -> None:
     start(out=tmp_path / "whole")
-    measure = worker.measure_lesions
 
     def stop(*arguments: Any) -> Any:
         if len(predicted) == 5:  # in the second case of the second cohort
             raise KeyboardInterrupt
-        return measure(*arguments)
+        return measure_lesions(*arguments)
 
     monkeypatch.setattr(worker, "measure_lesions", stop)
     with pytest.raises(KeyboardInterrupt):
@@ -153,7 +155,6 @@ def test_a_case_that_fails_hurts_no_other_and_is_tried_again(
     pet = next((cases / "case-01" / "images" / "pet").iterdir())
     content = pet.read_bytes()
     pet.write_bytes(content[:1000])
-    run_checks = worker.run_checks
 
     def fail(case: Case, *arguments: Any, **options: Any) -> Any:
         if case.name == "case-02":
@@ -183,14 +184,14 @@ def test_nothing_but_failures_is_an_error(start: Start, tmp_path: Path) -> None:
 def test_a_full_disk_stops_all(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, predicted: list[str]
 ) -> None:
-    write_csv = worker.lesion_files.write_csv
+    write_csv = lesion_files.write_csv
 
     def fill(table: Any, path: Path) -> None:
         if len(predicted) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write_csv(table, path)
 
-    monkeypatch.setattr(worker.lesion_files, "write_csv", fill)
+    monkeypatch.setattr(lesion_files, "write_csv", fill)
     with pytest.raises(CaseError, match=r"stopped at case-01: .*case-01: cannot be written: No space left on device$"):
         start()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".cohort-lock", "case-00", "failed.csv"]

@@ -1,4 +1,4 @@
-"""Cluster: work spread over the machines of a Ray cluster, where no death of a worker or a machine costs any of it.
+"""Spreading of work over the machines of a Ray cluster, where no death of a worker or a machine costs any of it.
 
 Ray starts processes, finds room for them and tells when one has died. What this adds is that a worker has one item at a
 time and is never waited for by an item that another one could do: an item whose worker has died goes to whoever is free
@@ -7,18 +7,15 @@ next, while Ray looks for a place for a new worker. Ray is imported when it is u
 
 import contextlib
 import logging
-import os
 import pickle
-import re
-import signal
 import socket
-import threading
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import lesionclick
+from lesionclick.cluster.connection import Share, connected
 from lesionclick.errors import ClusterError, LesionClickError
 from lesionclick.files import describe_error
 
@@ -30,13 +27,8 @@ MAX_DEATHS = 3
 MAX_FAILED_STARTS = 3
 """Workers that may die in a row before they are ready, until it is given up."""
 
-ANSWER_SECONDS = 10.0
-"""How long an address is waited for."""
-
 LOOK_SECONDS = 5.0
 """How often it is looked whether the cluster has grown."""
-
-LOCAL, AUTO = "local", "auto"
 
 Item_contra = TypeVar("Item_contra", contravariant=True)
 Result_co = TypeVar("Result_co", covariant=True)
@@ -55,24 +47,6 @@ class Worker(Protocol[Item_contra, Result_co]):
 
 
 @dataclass(frozen=True)
-class Share:
-    """How much of which cluster to work on.
-
-    Attributes:
-        address: HOST:PORT of the cluster's head; "auto" for the cluster that this machine is part of; "local" for a
-            cluster of this machine alone, which ends with the work.
-        workers: how many at most; None for as many as there is room for, also when the cluster grows.
-        gpus: of a worker; None for one where the cluster has some.
-        cpus: cores of a worker; None for all of a machine's, or a GPU's part of them.
-    """
-
-    address: str
-    workers: int | None = None
-    gpus: float | None = None
-    cpus: int | None = None
-
-
-@dataclass(frozen=True)
 class Lost:
     """An item without a result.
 
@@ -81,54 +55,6 @@ class Lost:
     """
 
     reason: str
-
-
-def require_answer(address: str) -> None:
-    """Raises ClusterError where an address is none, or nothing listens there."""
-    expected = f"expected {LOCAL}, {AUTO} or the HOST:PORT that `ray start --head` prints"
-    if address in (LOCAL, AUTO):
-        return
-    found = re.fullmatch(r"([^\s/:]+):(\d{1,5})", address)
-    if not found:
-        raise ClusterError(f"{address!r} is no address of a Ray cluster, {expected}")
-    try:
-        socket.create_connection((found[1], int(found[2])), ANSWER_SECONDS).close()
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise ClusterError(f"no Ray cluster answers at {address} ({describe_error(error)}), {expected}") from error
-
-
-@contextlib.contextmanager
-def connected(address: str) -> Iterator[None]:
-    """Connects this process with a cluster, see `Share.address`; Ray says little, and reports nothing to its makers.
-
-    Raises:
-        ClusterError: there is none, it is of another version, or ray is not installed.
-    """
-    require_answer(address)
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise ClusterError("Ray is not installed: pip install 'lesionclick[cluster]'") from error
-    is_main = threading.current_thread() is threading.main_thread()
-    former = signal.getsignal(signal.SIGTERM) if is_main else None
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=_dashboard(address))
-    except SystemExit as error:  # by which Ray ends a process that does not reach what it takes for a cluster
-        raise ClusterError(f"what answers at {address} is no Ray cluster of this version") from error
-    except Exception as error:  # Ray raises Exception itself where its processes do not start
-        raise ClusterError(f"the Ray cluster {address} cannot be used: {describe_error(error)}") from error
-    finally:
-        if is_main:
-            signal.signal(signal.SIGTERM, former or signal.SIG_DFL)  # Ray takes it over
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _dashboard(address: str) -> bool | None:
-    return False if address == LOCAL else None
 
 
 def spread(
@@ -148,7 +74,7 @@ def spread(
         ClusterError: the cluster cannot be used, has no room for a worker, or none of its workers is of use.
     """
     with connected(share.address):
-        pool = _Pool(pickle.dumps(make_worker), share)
+        pool: _Pool[Item, Result] = _Pool(pickle.dumps(make_worker), share)
         try:
             yield from pool.do(items)
         finally:
@@ -181,14 +107,14 @@ class _Pool(Generic[Item, Result]):
     def __init__(self, pickled: bytes, share: Share) -> None:
         import ray
 
-        self._ray = ray
+        self._ray: Any = ray  # whose types do not know what a class becomes by ray.remote
         self._pickled = pickled
         self._share = share
         nodes = self._nodes()
         has_gpus = any(node.get("GPU", 0) >= 1 for node in nodes)
         self._gpus = share.gpus if share.gpus is not None else float(has_gpus)
         self._cpus = share.cpus or _cores(nodes, self._gpus)
-        self._actors = ray.remote(_Host).options(num_cpus=self._cpus, num_gpus=self._gpus, max_restarts=0)
+        self._actors = self._ray.remote(_Host).options(num_cpus=self._cpus, num_gpus=self._gpus, max_restarts=0)
         self._starting: dict[Any, Any] = {}
         self._idle: list[Any] = []
         self._working: dict[Any, tuple[Any, int]] = {}  # with the place of its item
@@ -220,12 +146,12 @@ class _Pool(Generic[Item, Result]):
                     result = self._ray.get(done)
                 except self._ray.exceptions.RayTaskError as error:
                     self._idle.append(actor)
-                    yield items[place], Lost(f"its worker failed: {describe_error(error.cause)}")
+                    yield items[place], Lost(f"its worker failed: {_describe(error)}")
                 except self._ray.exceptions.RayError as error:
                     self._ray.kill(actor)  # it may live on where this process cannot reach it
                     deaths[place] += 1
                     host = self._hosts.pop(actor, "?")
-                    logger.warning("a worker on %s is lost: %s", host, _first_line(error))
+                    logger.warning("a worker on %s is lost: %s", host, _describe(error))
                     if deaths[place] < MAX_DEATHS:
                         waiting.append(place)
                     else:
@@ -274,9 +200,9 @@ class _Pool(Generic[Item, Result]):
             with contextlib.suppress(Exception):
                 self._ray.kill(actor)
             self._failed_starts += 1
-            logger.warning("a worker did not start: %s", _first_line(error))
+            logger.warning("a worker did not start: %s", _describe(error))
             if self._failed_starts >= MAX_FAILED_STARTS:
-                raise ClusterError(f"workers do not start: {_first_line(error)}") from error
+                raise ClusterError(f"workers do not start: {_describe(error)}") from error
             return
         self._failed_starts = 0
         if refusal is not None:
@@ -298,7 +224,10 @@ def _cores(nodes: Sequence[Mapping[str, float]], gpus: float) -> int:
     return max(1, int(min(parts, default=1)))
 
 
-def _first_line(error: BaseException) -> str:
-    """The first line of what Ray says, and of an error that a worker raised the last, which is the error itself."""
+def _describe(error: Any) -> str:
+    """What Ray says of a death, in a line, or the error itself that a worker raised."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, Exception):
+        return f"{type(cause).__name__}: {describe_error(cause)}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return lines[-1] if "Traceback" in str(error) or len(lines) == 1 else lines[0]
+    return lines[-1] if "Traceback" in str(error) else lines[0]

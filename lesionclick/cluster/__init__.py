@@ -1,0 +1,1 @@
+"""Cluster: work on the machines of a Ray cluster."""
