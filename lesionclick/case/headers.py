@@ -6,14 +6,11 @@ from lesionclick.case.header_metaimage import read_metaimage
 from lesionclick.case.header_nifti import read_nifti
 from lesionclick.case.header_nrrd import read_nrrd
 from lesionclick.case.image_header import ImageHeader, require_spacing
-from lesionclick.case.memory import require_memory
 from lesionclick.errors import CaseError
 from lesionclick.files import describe_error, require_regular
 
 ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img.gz", ".img")
 """Of the formats that are read. Others do not say where voxels lie in the world, or nobody has checked them."""
-
-_COPY_BYTES = 4  # a voxel as float32, beside the stored one
 
 
 def read_header(path: Path, allow_4d: bool = False) -> ImageHeader:
@@ -25,8 +22,8 @@ def read_header(path: Path, allow_4d: bool = False) -> ImageHeader:
 
     Raises:
         CaseError: the file is no plain file, is in no format that is read, is no 3D image of numbers, names other
-            files than one beside it, holds more or fewer voxels than its header says, has voxels of an impossible size
-            or more of them than there is memory for.
+            files than one beside it, holds more or fewer voxels than its header says, or has voxels of an impossible
+            size.
     """
     require_regular(path, CaseError, "an image")
     _require_name(path)
@@ -57,7 +54,6 @@ def read_header(path: Path, allow_4d: bool = False) -> ImageHeader:
     except OSError as error:
         raise CaseError(f"{path}: cannot be read: {describe_error(error)}") from error
     require_spacing(path, header.spacing, header.size)
-    require_memory(path, header.voxel_bytes + header.voxel_bytes // header.number_format.itemsize * _COPY_BYTES)
     return header
 
 

@@ -1,6 +1,7 @@
 """Images and masks on disk: read with checks, written whole or not at all, resampled to another image's grid."""
 
 import contextlib
+import math
 import os
 import re
 import threading
@@ -14,11 +15,14 @@ from lesionclick.case.geometry import Geometry, require_orthonormal, require_sam
 from lesionclick.case.headers import read_header
 from lesionclick.case.image_header import MAX_ORIGIN, ImageHeader, in_words
 from lesionclick.case.intact import require_intact
+from lesionclick.case.memory import require_memory
 from lesionclick.errors import CaseError
 from lesionclick.files import replacing
 
 AIR = -1024.0
 """HU of what lies outside a CT."""
+
+_COPY_BYTES = 4  # a voxel as float32, beside the stored one
 
 _STDERR = threading.Lock()  # file descriptor 2 is one for all threads
 
@@ -37,6 +41,7 @@ def read_image(path: Path, allow_4d: bool = False) -> sitk.Image:
         CaseError: the file is missing, damaged or no such image, or there is too little memory for it.
     """
     header = read_header(path, allow_4d)
+    require_memory(path, header.voxel_bytes + math.prod(header.size) * _COPY_BYTES)
     with _silent_native_code():
         reader = _open(header)
         try:

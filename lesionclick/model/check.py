@@ -2,16 +2,13 @@
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterable
-from pathlib import Path
 
 from lesionclick.case.organs import ORGANS
-from lesionclick.errors import ModelError
 from lesionclick.model.checksums import sha256_of
-from lesionclick.model.files import CHECKPOINT_FILE, PLANS_FILE
+from lesionclick.model.files import PLANS_FILE
 from lesionclick.model.folder import ModelFolder
-from lesionclick.model.weights import Fold, WeightsFile
+from lesionclick.model.weights import Fold, WeightsFile, require_finite
 
 
 def verify(model: ModelFolder) -> None:
@@ -21,24 +18,9 @@ def verify(model: ModelFolder) -> None:
         ModelError: a checkpoint's checksums do not fit its bytes, or a weight is not finite.
     """
     for fold in model.folds:
-        require_undamaged(fold.path)
-        for name, parameter in (*model.load(fold).named_parameters(), *model.organ_head(fold).items()):
-            if not parameter.isfinite().all():
-                raise ModelError(f"{fold.path}: {name} holds NaN or infinite values")
-
-
-def require_undamaged(path: Path) -> None:
-    """Compares every byte of a checkpoint with the checksums inside it; of a packed file `ModelFolder.read` did it.
-
-    Raises:
-        ModelError: they differ.
-    """
-    if path.name != CHECKPOINT_FILE:
-        return
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged:
-        raise ModelError(f"{path}: is damaged, the checksum of {damaged} inside it is wrong")
+        model.load(fold)
+        for name, parameter in model.organ_head(fold).items():
+            require_finite(fold.path, name, parameter)
 
 
 def fingerprint(model: ModelFolder) -> str:

@@ -3,6 +3,8 @@
 import pickle
 import re
 import threading
+import zipfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,12 @@ import torch
 from numpy._core.multiarray import _reconstruct, scalar
 
 from lesionclick.errors import ModelError
+from lesionclick.files import describe_error, require_regular
+
+MAX_PICKLE_BYTES = 256 << 20
+"""Of what a checkpoint holds beside its tensors; the log of 1000 epochs has less than a megabyte."""
+
+_PICKLE = "data.pkl"
 
 _NUMBERS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 
@@ -33,8 +41,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Reads an nnU-Net checkpoint without running code from it; its tensors stay on disk until they are used.
 
     Raises:
-        ModelError: the file is missing, damaged, no checkpoint of nnU-Net v2, or names code to run.
+        ModelError: the file is missing, damaged, no checkpoint of nnU-Net v2, unpacks to more than it is, or names
+            code to run.
     """
+    _require_stored(path)
     try:
         with _SAFE_GLOBALS, torch.serialization.safe_globals(_NUMPY_TYPES):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -47,4 +57,56 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     weights = checkpoint.get("network_weights") if isinstance(checkpoint, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise ModelError(f"{path}: holds no network_weights, expected a checkpoint of nnU-Net v2")
+    for name, tensor in weights.items():
+        if not isinstance(name, str):
+            raise ModelError(f"{path}: its network_weights have the name {name!r:.60}, expected names of parameters")
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+            raise ModelError(f"{path}: {name} is sparse, quantized or without values, expected a plain tensor")
     return dict(checkpoint)
+
+
+def _require_stored(path: Path) -> None:
+    """Raises ModelError where a file is no zip as torch writes it: members as they are, without compression."""
+    require_regular(path, ModelError, "a checkpoint")
+    try:
+        with path.open("rb") as file:
+            if file.read(24) == b"version https://git-lfs.":
+                raise ModelError(f"{path}: is a pointer of Git LFS, expected the weights (git lfs pull fetches them)")
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise ModelError(
+            f"{path}: is no checkpoint that torch can read, the file is truncated or damaged: {describe_error(error)}"
+        ) from error
+    names = {member.filename for member in members}
+    if len(names) < len(members):
+        raise ModelError(f"{path}: is no checkpoint that torch can read, it holds a member twice")
+    for member in members:
+        bound = MAX_PICKLE_BYTES if member.filename.endswith(_PICKLE) else member.compress_size
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size > bound:
+            raise ModelError(
+                f"{path}: is refused, {member.filename} in it unpacks to {member.file_size / 1e6:.0f} MB, expected no"
+                f" compression and at most {MAX_PICKLE_BYTES / 1e6:.0f} MB beside tensors"
+            )
+
+
+def require_undamaged(path: Path) -> None:
+    """Compares every byte of a checkpoint with the checksums inside it, once as long as the file is the same.
+
+    Raises:
+        ModelError: they differ.
+    """
+    try:
+        status = path.stat()
+        damaged = _damaged_member(path, status.st_size, status.st_mtime_ns)
+    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ModelError(f"{path}: is damaged: {describe_error(error)}") from error
+    if damaged:
+        raise ModelError(f"{path}: is damaged, the checksum of {damaged} inside it is wrong")
+
+
+@lru_cache(maxsize=256)
+def _damaged_member(path: Path, size: int, changed: int) -> str | None:
+    """The name of a member whose checksum is wrong; size and time of change tell one state of the file from another."""
+    with zipfile.ZipFile(path) as archive:
+        return archive.testzip()

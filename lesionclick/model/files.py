@@ -24,5 +24,10 @@ def fold_folder(name: int | str) -> str:
 
 def fold_name(folder: str) -> str | None:
     """The name of the fold that a folder of this name holds, a number or "all"; None for any other folder."""
-    found = re.fullmatch(r"fold_(\d+|all)", folder)
+    found = re.fullmatch(r"fold_(0|[1-9][0-9]{0,3}|all)", folder)
     return found[1] if found else None
+
+
+def is_misnamed_fold(folder: str) -> bool:
+    """Whether a folder's name looks like a fold's whose number is written in another way, as fold_00 or fold_-1 is."""
+    return fold_name(folder) is None and bool(re.fullmatch(r"(?i)fold[_ -]*(-?\d+|all)", folder))

@@ -6,6 +6,8 @@ fold_<n>/weights.safetensors       as `pack` writes it, together with SHA256SUMS
 """
 
 import dataclasses
+import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +15,26 @@ from typing import Any
 
 import torch
 
+from lesionclick.case.image_header import in_words
 from lesionclick.case.organs import ORGAN_CLASSES
-from lesionclick.errors import ModelError
+from lesionclick.errors import CaseError, ModelError
 from lesionclick.files import describe_error, read_json_object
 from lesionclick.model.checksums import verify_checksums
 from lesionclick.model.encoding import EDTEncoding, Encoding, encoding_from_json
-from lesionclick.model.files import CHECKPOINT_FILE, DATASET_FILE, PACKED_FILE, PLANS_FILE, PROMPT_FILE, fold_name
+from lesionclick.model.files import (
+    CHECKPOINT_FILE,
+    DATASET_FILE,
+    PACKED_FILE,
+    PLANS_FILE,
+    PROMPT_FILE,
+    fold_name,
+    is_misnamed_fold,
+)
+from lesionclick.model.grid import NetworkGrid
+from lesionclick.model.network_plan import NetworkPlan
 from lesionclick.model.plans import decisive_part, read_configuration
 from lesionclick.model.preprocessing import Preprocessing
+from lesionclick.model.schema import DatasetPlan
 from lesionclick.model.unet import (
     CLASSES,
     STEM_KERNEL,
@@ -28,9 +42,13 @@ from lesionclick.model.unet import (
     organ_head_name,
     parameter_shapes,
     set_weights,
-    total_stride,
 )
 from lesionclick.model.weights import Fold, WeightsFile
+
+MAX_FOLDS = 100
+
+MAX_PASSES = 500_000
+"""Of networks over tiles and mirrorings; a whole body takes the published ten networks some 8000."""
 
 
 @dataclass(frozen=True)
@@ -79,22 +97,25 @@ class ModelFolder:
         paths = _find_weights(folder)
         packed = [path for path in paths if path.name == PACKED_FILE]
         if packed:
-            verify_checksums(folder, [plans_path, dataset_path, *paths])
+            verify_checksums(folder)
         weights = [WeightsFile(path) for path in paths]
         folds = tuple(file.read_fold() for file in weights)
         channels = _channels_of(weights[0])
-        _check_dataset(dataset_path, dataset, channels)
+        try:
+            description = DatasetPlan.read(dataset, channels).description
+        except ValueError as error:
+            raise ModelError(f"{dataset_path}: {describe_error(error)}") from error
         encoding: Encoding = EDTEncoding()
-        if prompt_path.exists():
+        if os.path.lexists(prompt_path):
             encoding = encoding_from_json(read_json_object(prompt_path, ModelError), prompt_path)
         configurations = sorted({fold.configuration for fold in folds})
         if len(configurations) > 1:
             raise ModelError(f"{folder}: its folds were trained with different configurations: {configurations}")
         try:
             configuration = read_configuration(plans, configurations[0])
-            decisive = decisive_part(plans, configurations[0])
             architecture = configuration["architecture"]
-            patch = _patch_of(configuration)
+            patch = NetworkPlan.read(architecture).read_patch(configuration)
+            decisive = decisive_part(plans, configurations[0])
             preprocessing = Preprocessing.from_plans(plans, configuration)
             if encoding.needs_suv:
                 preprocessing.require_suv()
@@ -118,7 +139,7 @@ class ModelFolder:
             plans=decisive,
             preprocessing=preprocessing,
             encoding=encoding,
-            description=str(dataset.get("description", "")),
+            description=description,
         )
 
     def select(self, folds: Sequence[str]) -> "ModelFolder":
@@ -145,6 +166,25 @@ class ModelFolder:
                 return fold
         raise ModelError(f"{self.path}: has no organ heads, expected a network that was trained with organs")
 
+    def require_few_passes(self, grid: NetworkGrid) -> None:
+        """Checks that an image takes no unreasonable number of forward passes, as it does on far too fine a grid.
+
+        Args:
+            grid: the networks', of the image.
+
+        Raises:
+            CaseError: it takes more than `MAX_PASSES`, with the figures.
+        """
+        steps = (max(1, math.ceil(2 * size / side) - 1) for size, side in zip(grid.shape, self.patch, strict=True))
+        tiles = math.prod(steps)  # which overlap by half
+        passes = tiles * sum(2 ** len(fold.mirror_axes) for fold in self.folds)
+        if passes > MAX_PASSES:
+            raise CaseError(
+                f"the image has {in_words(grid.shape)} voxels on the networks' grid of {in_words(grid.spacing)} mm,"
+                f" which take {tiles:,} tiles of {in_words(self.patch)} and {passes:,} forward passes of {self.path},"
+                f" expected at most {MAX_PASSES:,}"
+            )
+
     def load(self, fold: Fold, *, organs: bool = False) -> torch.nn.Module:
         """One network, ready for inference: float32, on the CPU.
 
@@ -154,13 +194,13 @@ class ModelFolder:
                 can.
 
         Raises:
-            ModelError: the file can no longer be read.
+            ModelError: the file can no longer be read, is damaged, or its weights are none of a trained network.
         """
         classes = ORGAN_CLASSES if organs else CLASSES
         network: torch.nn.Module = build_network(self.architecture, self.channels, classes)
         weights = WeightsFile(fold.path)
         names = {name: organ_head_name(name) if organs else name for name in parameter_shapes(network)}
-        set_weights(network, {name: weights[stored].to(torch.float32) for name, stored in names.items()})
+        set_weights(network, weights.read(names))
         return network
 
     def organ_head(self, fold: Fold) -> Mapping[str, torch.Tensor]:
@@ -171,18 +211,34 @@ class ModelFolder:
 
 def _find_weights(folder: Path) -> list[Path]:
     """The file of weights of each fold, in order of their number, "all" last."""
-    found_folders = [entry for entry in folder.iterdir() if fold_name(entry.name)]
-    if not found_folders:
-        raise ModelError(
-            f"{folder}: holds no fold_<n> folder, expected one or more with {CHECKPOINT_FILE} or {PACKED_FILE}"
-        )
-    paths = []
-    for fold in sorted(found_folders, key=lambda entry: (len(entry.name), entry.name)):
-        found = [fold / name for name in (PACKED_FILE, CHECKPOINT_FILE) if (fold / name).is_file()]
-        if len(found) != 1:
-            raise ModelError(f"{fold}: holds {len(found)} of {CHECKPOINT_FILE} and {PACKED_FILE}, expected one")
-        paths.append(found[0])
-    return paths
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+        misnamed = sorted(filter(is_misnamed_fold, names))
+        if misnamed:
+            raise ModelError(f"{folder / misnamed[0]}: is no name of a fold, expected fold_0, fold_1, ... or fold_all")
+        folds = sorted(filter(fold_name, names), key=lambda name: (len(name), name))
+        if not folds:
+            raise ModelError(
+                f"{folder}: holds no fold_<n> folder, expected one or more with {CHECKPOINT_FILE} or {PACKED_FILE}"
+            )
+        if len(folds) > MAX_FOLDS:
+            raise ModelError(f"{folder}: holds {len(folds)} folds, expected at most {MAX_FOLDS}")
+        return [_weights_in(folder / name) for name in folds]
+    except OSError as error:
+        raise ModelError(f"{error.filename or folder}: cannot be read: {describe_error(error)}") from error
+
+
+def _weights_in(fold: Path) -> Path:
+    names = [entry.name for entry in fold.iterdir()]
+    found = [fold / name for name in (PACKED_FILE, CHECKPOINT_FILE) if name in names]
+    if len(found) == 1:
+        return found[0]
+    hint = ""
+    if not found and "checkpoint_latest.pth" in names:
+        hint = ": its training has not ended (checkpoint_latest.pth)"
+    elif not found and "checkpoint_best.pth" in names:
+        hint = f" (checkpoint_best.pth under the name {CHECKPOINT_FILE} can be used)"
+    raise ModelError(f"{fold}: holds {len(found)} of {CHECKPOINT_FILE} and {PACKED_FILE}, expected one{hint}")
 
 
 def _channels_of(weights: WeightsFile) -> int:
@@ -192,22 +248,3 @@ def _channels_of(weights: WeightsFile) -> int:
     if channels not in (2, 4):
         raise ModelError(f"{weights.path}: its network reads {channels} channels, expected 4, or 2 without clicks")
     return channels
-
-
-def _patch_of(configuration: Mapping[str, Any]) -> tuple[int, ...]:
-    """Size of the sliding window, voxels; each pooling of the network halves it without a rest."""
-    patch = tuple(int(size) for size in configuration["patch_size"])
-    stride = total_stride(configuration["architecture"])
-    if len(patch) != 3 or any(size < 1 or size % step for size, step in zip(patch, stride, strict=True)):
-        raise ValueError(f"patch_size {list(patch)} is not three multiples of the strides' product {stride}")
-    return patch
-
-
-def _check_dataset(path: Path, dataset: Mapping[str, Any], channels: int) -> None:
-    names, labels = dataset.get("channel_names"), dataset.get("labels")
-    # the click channels come on top of CT and PET, or are listed too, as by stock nnU-Net
-    if not isinstance(names, dict) or len(names) not in (2, channels) or str(names.get("0")).upper() != "CT":
-        clicks = ", and nothing or the clicks as 2 and 3" if channels == 4 else ""
-        raise ModelError(f"{path}: channel_names is {names}, expected CT as 0 and PET as 1{clicks}")
-    if not isinstance(labels, dict) or sorted(map(str, labels.values())) != ["0", "1"]:
-        raise ModelError(f"{path}: labels is {labels}, expected background as 0 and one lesion label as 1")

@@ -1,11 +1,18 @@
 """The network's grid: where it lies in the image, and where clicks fall on it."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from lesionclick.case.clicks import Click
+from lesionclick.case.image_header import in_words
+from lesionclick.case.memory import available_memory
+from lesionclick.errors import CaseError
+
+VOXEL_BYTES = 20
+"""Of memory that a voxel of the networks' grid takes at the most while images are made ready, above what is there."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,16 @@ class NetworkGrid:
     shape: tuple[int, ...]
     image_spacing: tuple[float, ...]
     spacing: tuple[float, ...]
+
+
+def require_grid(grid: NetworkGrid) -> None:
+    """Raises CaseError, with the figures, where the networks' grid has more voxels than memory has room for."""
+    needed, available = VOXEL_BYTES * math.prod(grid.shape), available_memory()
+    if needed > available:
+        raise CaseError(
+            f"the image has {in_words(grid.shape)} voxels on the networks' grid of {in_words(grid.spacing)} mm, which"
+            f" take {needed / 2**30:.1f} GB of memory, but {available / 2**30:.1f} GB are free"
+        )
 
 
 def to_network_grid(clicks: Iterable[Click], grid: NetworkGrid) -> np.ndarray:

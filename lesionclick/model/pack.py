@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 
 from lesionclick.errors import ModelError
 from lesionclick.files import describe_error
-from lesionclick.model.check import require_undamaged
 from lesionclick.model.checksums import write_checksums
 from lesionclick.model.files import DATASET_FILE, PACKED_FILE, PLANS_FILE, PROMPT_FILE, fold_folder
 from lesionclick.model.folder import ModelFolder
@@ -69,7 +68,6 @@ def pack_fold(model: ModelFolder, fold: Fold, out: Path, dtype: torch.dtype) -> 
         ModelError: the weights are damaged or do not fit into `dtype`.
         OSError, SafetensorError: the file cannot be written.
     """
-    require_undamaged(fold.path)
     tensors = {}
     for name, parameter in (*model.load(fold).named_parameters(), *model.organ_head(fold).items()):
         stored_as = dtype if _is_inner_kernel(name, parameter) else torch.float32

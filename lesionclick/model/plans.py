@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
+from lesionclick.model.bounds import AXES, MAX_STAGES, listed, per_stage, per_stage_and_axis, whole_number
+
 NETWORK_CLASS = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"
 """Where dynamic-network-architectures keeps the residual U-Net."""
 
@@ -14,6 +16,9 @@ FORMER_NETWORK_CLASS = "dynamic_network_architectures.architectures.residual_une
 
 TOLERANCE = 1e-6
 """Numbers that differ by less, relatively, are one number that was rounded."""
+
+MAX_PARENTS = 20
+"""That a configuration inherits from, one from the other."""
 
 _DECISIVE = (
     "patch_size",
@@ -52,6 +57,8 @@ def read_configuration(plans: Mapping[str, Any], name: str) -> dict[str, Any]:
         if parent not in configurations:
             raise ValueError(f"configuration {chain[-1]!r} inherits from {parent!r}, which is missing")
         chain.append(parent)
+        if len(chain) > MAX_PARENTS:
+            raise ValueError(f"configuration {name!r} inherits from more than {MAX_PARENTS} others")
     configuration: dict[str, Any] = {}
     for each in reversed(chain):
         configuration.update(configurations[each])
@@ -69,6 +76,15 @@ def _from_old_style(configuration: dict[str, Any]) -> dict[str, Any]:
         raise KeyError("architecture")
     if configuration["UNet_class_name"] != "ResidualEncoderUNet":
         raise ValueError(f"UNet_class_name is {configuration['UNet_class_name']!r}, supported is ResidualEncoderUNet")
+    patch = listed(configuration["patch_size"], "patch_size", most=AXES)
+    if len(patch) != AXES:
+        raise ValueError(f"patch_size is {patch}, expected three sizes")
+    stages = listed(configuration["n_conv_per_stage_encoder"], "n_conv_per_stage_encoder", most=MAX_STAGES)
+    per_stage(configuration["n_conv_per_stage_decoder"], "n_conv_per_stage_decoder", len(stages) - 1, 1, 1 << 20)
+    for key in ("UNet_base_num_features", "unet_max_num_features"):
+        whole_number(configuration[key], key, 1, 1 << 20)
+    for key in ("pool_op_kernel_sizes", "conv_kernel_sizes"):
+        per_stage_and_axis(configuration[key], key, len(stages), 1 << 20)
     # imports most of nnU-Net, and is seldom needed
     from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 

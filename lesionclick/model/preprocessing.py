@@ -9,9 +9,10 @@ from nnunetv2.preprocessing.normalization import default_normalization_schemes
 from nnunetv2.preprocessing.normalization.default_normalization_schemes import CTNormalization, ImageNormalization
 from scipy import ndimage
 
-from lesionclick.model.grid import NetworkGrid
+from lesionclick.model.grid import NetworkGrid, require_grid
 from lesionclick.model.plans import intensities_of
 from lesionclick.model.resampling import NNUNET_FUNCTION, resample
+from lesionclick.model.schema import read_intensities, read_order_of_axes, read_resampling, read_spacing
 
 PET_CHANNEL = 1  # behind the CT
 
@@ -48,17 +49,13 @@ class Preprocessing:
         for key in ("resampling_fn_data", "resampling_fn_probabilities"):
             if configuration[key] != NNUNET_FUNCTION:
                 raise ValueError(f"{key} is {configuration[key]!r}, supported is {NNUNET_FUNCTION}")
-        transpose = tuple(plans["transpose_forward"])
-        if sorted(transpose) != [0, 1, 2]:
-            raise ValueError(f"transpose_forward is {list(transpose)}, expected an order of 0, 1, 2")
-        backward = plans["transpose_backward"]
-        if list(backward) != [transpose.index(axis) for axis in range(3)]:
+        transpose = read_order_of_axes(plans["transpose_forward"], "transpose_forward")
+        backward = list(read_order_of_axes(plans["transpose_backward"], "transpose_backward"))
+        if backward != [transpose.index(axis) for axis in range(3)]:
             raise ValueError(
                 f"transpose_backward is {backward}, which does not undo transpose_forward {list(transpose)}"
             )
-        spacing = tuple(float(value) for value in configuration["spacing"])
-        if len(spacing) != 3 or not all(value > 0 for value in spacing):
-            raise ValueError(f"spacing is {list(spacing)}, expected three positive numbers")
+        spacing = read_spacing(configuration)
         schemes, masked = configuration["normalization_schemes"], configuration["use_mask_for_norm"]
         if len(schemes) == 4 and list(schemes[2:]) == ["NoNormalization"] * 2:  # of clicks that are listed as channels
             schemes, masked = schemes[:2], masked[:2]
@@ -70,16 +67,26 @@ class Preprocessing:
         intensities = intensities_of(plans)
         normalizations = []
         for channel, (scheme, mask) in enumerate(zip(schemes, masked, strict=True)):
-            found = getattr(default_normalization_schemes, scheme, None)
+            found = getattr(default_normalization_schemes, scheme, None) if isinstance(scheme, str) else None
             if not (isinstance(found, type) and issubclass(found, ImageNormalization)):
                 raise ValueError(f"normalization scheme {scheme!r} is not one of nnU-Net's")
-            normalizations.append(found(use_mask_for_norm=mask, intensityproperties=intensities[str(channel)]))
+            if not isinstance(mask, bool):
+                raise ValueError(f"use_mask_for_norm is {list(masked)}, expected true or false for each channel")
+            properties = intensities[str(channel)]
+            if found is CTNormalization:
+                properties = read_intensities(properties, channel)
+            normalizations.append(found(use_mask_for_norm=mask, intensityproperties=properties))
         return cls(
             transpose=transpose,
             spacing=spacing,
             normalizations=tuple(normalizations),
-            image_resampling=dict(configuration["resampling_fn_data_kwargs"]),
-            logit_resampling=dict(configuration["resampling_fn_probabilities_kwargs"]),
+            **{
+                name: read_resampling(configuration[f"{function}_kwargs"], f"{function}_kwargs")
+                for name, function in (
+                    ("image_resampling", "resampling_fn_data"),
+                    ("logit_resampling", "resampling_fn_probabilities"),
+                )
+            },
         )
 
     @property
@@ -116,6 +123,7 @@ class Preprocessing:
             image_spacing=image_spacing,
             spacing=self.spacing,
         )
+        require_grid(grid)
         result = np.empty((len(self.normalizations), *grid.shape), dtype=np.float32)
         for channel, normalization in enumerate(self.normalizations):
             # a copy, since nnU-Net computes in place and the caller's image stays as it is

@@ -1,12 +1,13 @@
 """The residual U-Net that a plans file describes: built without values, then given those of a weights file."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 from torch import nn
+
+from lesionclick.model.network_plan import NetworkPlan
 
 CLASSES = 2  # background, lesion
 
@@ -36,6 +37,7 @@ def build_network(architecture: Mapping[str, Any], channels: int, classes: int =
     expected = f"{ResidualEncoderUNet.__module__}.{ResidualEncoderUNet.__name__}"
     if architecture["network_class_name"] != expected:
         raise ValueError(f"network_class_name is {architecture['network_class_name']!r}, supported is {expected}")
+    NetworkPlan.read(architecture)  # nothing is built that is beyond its bounds
     arguments = dict(architecture["arch_kwargs"])
     for key in architecture["_kw_requires_import"]:
         if arguments[key] is not None:
@@ -79,16 +81,3 @@ def set_weights(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> None
     for module in network.modules():
         for key, parameter in module.named_parameters(recurse=False):
             setattr(module, key, replacements.get(id(parameter), parameter))
-
-
-def total_stride(architecture: Mapping[str, Any]) -> tuple[int, ...]:
-    """The factor, along each axis, by which the coarsest feature map is smaller than the input.
-
-    Args:
-        architecture: the entry "architecture" of a plans file's configuration.
-
-    Raises:
-        KeyError, TypeError, ValueError: the entry lacks the strides or they are no numbers.
-    """
-    stages = architecture["arch_kwargs"]["strides"]
-    return tuple(math.prod(int(stride) for stride in axis) for axis in zip(*stages, strict=True))

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +14,28 @@ from safetensors import SafetensorError, safe_open
 
 from lesionclick.case.organs import ORGAN_CLASSES, ORGANS
 from lesionclick.errors import ModelError
-from lesionclick.files import describe_error, short_json
-from lesionclick.model.checkpoint import read_checkpoint
+from lesionclick.files import describe_error, require_regular, short_json
+from lesionclick.model.checkpoint import read_checkpoint, require_undamaged
 from lesionclick.model.files import PACKED_FILE, fold_name
 from lesionclick.model.plans import decisive_part, find_difference
-from lesionclick.model.unet import LESION_HEADS, ORGAN_HEADS, organ_head_name, parameter_shapes
+from lesionclick.model.schema import read_mirror_axes
+from lesionclick.model.unet import LESION_HEADS, ORGAN_HEADS, STEM_KERNEL, organ_head_name, parameter_shapes
 
 logger = logging.getLogger(__name__)
 
 METADATA_KEY = "lesionclick"
 """Where a packed file keeps, as JSON, what else a checkpoint says of a fold."""
+
+
+MAX_PACKED_HEADER = 4 << 20
+"""Bytes of a packed file's header; that of the published network has some 60 thousand."""
+
+NUMBER_FORMATS = ("float16", "bfloat16", "float32", "float64")
+"""Of weights."""
+
+_PACKED_FORMATS = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
+
+_MAX_NAME = 200  # characters of a configuration's or a trainer's name
 
 
 @dataclass(frozen=True)
@@ -70,8 +84,9 @@ class WeightsFile:
             ModelError: it is missing, damaged or not of its kind, or a checkpoint names code to run.
         """
         self.path = path
-        self._packed = _open_packed(path) if path.name == PACKED_FILE else None
+        self._packed: Any = _open_packed(path) if path.name == PACKED_FILE else None
         self._checkpoint: dict[str, Any] = read_checkpoint(path) if self._packed is None else {}
+        self._packed_metadata = self._read_metadata() if self._packed is not None else {}
 
     def read_fold(self) -> Fold:
         """What the file says of its fold.
@@ -88,13 +103,13 @@ class WeightsFile:
                     "mirror_axes": self._checkpoint["inference_allowed_mirroring_axes"],
                     "trainer": self._checkpoint.get("trainer_name", "unknown"),
                 }
-            mirror_axes = tuple(int(axis) for axis in stored["mirror_axes"] or ())
-            fold = Fold(self.path, str(stored["configuration"]), mirror_axes, str(stored["trainer"]))
+            names = stored["configuration"], stored["trainer"]
+            for name in names:
+                if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or not name.isprintable():
+                    raise ValueError(f"{name!r:.60} is no name of a configuration or a trainer")
+            return Fold(self.path, names[0], read_mirror_axes(stored["mirror_axes"]), names[1])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{self.path}: {describe_error(error)}") from error
-        if not set(mirror_axes) <= {0, 1, 2}:
-            raise ModelError(f"{self.path}: mirrors along the axes {mirror_axes}, expected some of 0, 1, 2")
-        return fold
 
     def require_plans(self, plans: Mapping[str, Any], path: Path) -> None:
         """Checks that the fold was trained with the model folder's plans, as far as they decide a prediction.
@@ -178,6 +193,7 @@ class WeightsFile:
         for name, shape in parameter_shapes(network).items():
             if self.shape(name) != shape:
                 raise ModelError(f"{self.path}: {name} has the shape {self.shape(name)}, {plans} asks for {shape}")
+            self._require_real(name)
         all_names = network.state_dict().keys()
         for name in self.names():
             if name not in all_names and not name.startswith((LESION_HEADS, ORGAN_HEADS)):
@@ -197,12 +213,48 @@ class WeightsFile:
             return []  # of other organs
         if self._packed is not None and self._packed_metadata.get("organs") != list(ORGANS):
             return []
+        for name in wanted:
+            self._require_real(name)
         return list(wanted)
 
-    @property
-    def _packed_metadata(self) -> dict[str, Any]:
-        metadata: dict[str, str] = (self._packed.metadata() if self._packed is not None else None) or {}
-        stored: dict[str, Any] = json.loads(metadata[METADATA_KEY])
+    def read(self, names: Mapping[str, str]) -> dict[str, torch.Tensor]:
+        """Parameters of a network as float32, all of them finite.
+
+        Args:
+            names: in the file, by the network's names.
+
+        Raises:
+            ModelError: a checkpoint is damaged, a value is not finite, or the first or the last kernel is 0 everywhere.
+        """
+        if self._packed is None:
+            require_undamaged(self.path)  # of a packed file SHA256SUMS tells it
+        values = {}
+        for name, stored in names.items():
+            values[name] = self[stored].to(torch.float32)
+            highest = require_finite(self.path, stored, values[name])
+            is_last_kernel = name.startswith(LESION_HEADS) and values[name].ndim > 1
+            if highest == 0 and (name == STEM_KERNEL or is_last_kernel):
+                raise ModelError(f"{self.path}: {stored} is 0 everywhere, expected weights of a trained network")
+        return values
+
+    def _require_real(self, name: str) -> None:
+        if self._packed is None:
+            number_format = str(self._tensors[name].dtype).removeprefix("torch.")
+        else:
+            stored = self._packed.get_slice(name).get_dtype()
+            number_format = _PACKED_FORMATS.get(stored, stored)
+        if number_format not in NUMBER_FORMATS:
+            raise ModelError(
+                f"{self.path}: {name} holds numbers of the type {number_format}, expected {', '.join(NUMBER_FORMATS)}"
+            )
+
+    def _read_metadata(self) -> dict[str, Any]:
+        try:
+            stored = json.loads((self._packed.metadata() or {})[METADATA_KEY])
+            if not isinstance(stored, dict):
+                raise ValueError(f"its entry {METADATA_KEY!r} is {short_json(stored)}, expected a JSON object")
+        except (KeyError, ValueError, RecursionError) as error:
+            raise ModelError(f"{self.path}: {describe_error(error)}") from error
         return stored
 
     @property
@@ -211,8 +263,28 @@ class WeightsFile:
         return tensors
 
 
+def require_finite(path: Path, name: str, tensor: torch.Tensor) -> float:
+    """The largest magnitude in a tensor; ModelError where it holds NaN or infinite values."""
+    low, high = (value.item() for value in torch.aminmax(tensor)) if tensor.numel() else (0.0, 0.0)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ModelError(f"{path}: {name} holds NaN or infinite values")
+    return float(max(-low, high))
+
+
 def _open_packed(path: Path) -> Any:
+    require_regular(path, ModelError, "packed weights")
     try:
+        with path.open("rb") as file:
+            start = file.read(8)  # the header's size, then the header, as safetensors documents
+            if start + file.read(16) == b"version https://git-lfs.":
+                raise ModelError(f"{path}: is a pointer of Git LFS, expected the weights (git lfs pull fetches them)")
+            size = int.from_bytes(start, "little")
+            if size > min(MAX_PACKED_HEADER, os.fstat(file.fileno()).st_size):
+                raise ModelError(
+                    f"{path}: is no safetensors file, or truncated or damaged: its header has {size:,} bytes, expected"
+                    f" at most {MAX_PACKED_HEADER:,}"
+                )
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: is no safetensors file, or truncated or damaged") from error
+        reason = describe_error(error)
+        raise ModelError(f"{path}: is no safetensors file, or truncated or damaged: {reason}") from error

@@ -38,6 +38,7 @@ class OpenCase:
         self._takes_clicks = ensemble.takes_clicks
         image = np.stack([case.ct_zyx, case.pet_zyx])
         image, self.grid = self._model.preprocessing.to_network(image, case.geometry.spacing_zyx)
+        self._model.require_few_passes(self.grid)
         self._suv: np.ndarray | None = None
         if self._model.encoding.needs_suv:
             self._suv = self._model.preprocessing.to_suv(image[PET_CHANNEL])

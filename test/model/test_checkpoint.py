@@ -70,7 +70,7 @@ def _truncate(path: Path) -> None:
 
 
 BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "missing": (Path.unlink, "is no checkpoint that torch can read"),
+    "missing": (Path.unlink, "the file is missing, expected a checkpoint"),
     "truncated": (_truncate, "is no checkpoint that torch can read"),
     "text": (lambda path: path.write_text("weights"), "is "),
     "empty file": (lambda path: path.write_bytes(b""), "is "),

@@ -161,7 +161,7 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "op from elsewhere": (
         "plans.json",
         _change_architecture(nonlin="os.system"),
-        "'os.system' is not a class of torch.nn",
+        "nonlin is 'os.system', which is not a class of torch.nn",
     ),
     "three labels": (
         "dataset.json",

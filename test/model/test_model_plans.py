@@ -119,7 +119,7 @@ BROKEN_OLD: dict[str, tuple[Edit, str]] = {
     ),
     "no pooling": (lambda plans: fullres(plans).pop("num_pool_per_axis"), "lacks the entry 'num_pool_per_axis'"),
     "no blocks": (lambda plans: fullres(plans).update(n_conv_per_stage_encoder=None), "plans.json: "),
-    "two axes": (lambda plans: fullres(plans).update(patch_size=[16, 16]), "patch_size [16, 16]"),
+    "two axes": (lambda plans: fullres(plans).update(patch_size=[16, 16]), "patch_size is [16, 16], expected three"),
     "five axes": (lambda plans: fullres(plans).update(patch_size=[16] * 5), "plans.json: "),
 }
 

@@ -7,7 +7,7 @@ from helpers_model import output_of_noise
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from lesionclick.model.folder import ModelFolder
-from lesionclick.model.unet import build_network, parameter_shapes, total_stride
+from lesionclick.model.unet import build_network, parameter_shapes
 from lesionclick.testing import make_plans
 
 ARCHITECTURE = make_plans()["configurations"]["3d_fullres"]["architecture"]
@@ -36,12 +36,6 @@ def test_each_parameter_is_listed_once(channels: int) -> None:
     assert len(shapes) == len(list(network.parameters()))
     assert shapes["encoder.stem.convs.0.conv.weight"] == (4, channels, 3, 3, 3)
     assert not any("organ" in name for name in shapes)
-
-
-def test_stride_is_that_of_all_stages() -> None:
-    assert total_stride(ARCHITECTURE) == (2, 2, 2)
-    strides = [[1, 1, 1], [1, 2, 2], [2, 2, 2]]
-    assert total_stride({"arch_kwargs": {"strides": strides}}) == (2, 4, 4)
 
 
 @pytest.mark.parametrize(
