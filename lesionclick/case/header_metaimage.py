@@ -135,7 +135,7 @@ def _read_fields(path: Path) -> tuple[dict[str, str], int]:
 
 def _add_field(path: Path, fields: dict[str, str], text: str) -> None:
     found = re.fullmatch(r"([\w|.\- /()\[\],#*+]+?)\s*[=:]\s*(.*)", text, re.ASCII)
-    if not found or len(found[1]) > _MAX_KEY or "\0" in text:
+    if not found or len(found[1]) > _MAX_KEY or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", text):
         raise CaseError(
             f"{path}: is not an image that can be read, the line {text[:40]!r} of its header is no key = value"
         )

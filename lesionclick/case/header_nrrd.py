@@ -50,6 +50,8 @@ def read_nrrd(path: Path) -> ImageHeader:
         OSError: it cannot be read.
     """
     fields, start = _read_fields(path)
+    named = fields.get("data file", "LOCAL")
+    data = path if named.upper() == "LOCAL" else _neighbor(path, named)
     size = tuple(map(int, _numbers(path, fields, "sizes", whole=True)))
     if _numbers(path, fields, "dimension", whole=True) != (len(size),):
         raise CaseError(f"{path}: its dimension is {fields['dimension']!r}, but its sizes are {fields['sizes'][:60]!r}")
@@ -68,16 +70,14 @@ def read_nrrd(path: Path) -> ImageHeader:
     for name in ("line skip", "byte skip"):
         if fields.get(name, "0") != "0":
             raise CaseError(f"{path}: its {name} is {fields[name][:60]!r}, expected 0 or no such entry")
-    named = fields.get("data file")
-    local = named is None or named.upper() == "LOCAL"
     return ImageHeader(
         path=path,
         library="NrrdImageIO",
         size=size,
         spacing=_spacing(path, fields),
         number_format=number_format.newbyteorder(">" if endian == "big" else "<"),
-        data=path if named is None or local else _neighbor(path, named),
-        start=start if local else 0,
+        data=data,
+        start=start if data == path else 0,
         compression="none" if encoding == "raw" else "gzip",
     )
 
@@ -169,6 +169,10 @@ def _neighbor(path: Path, name: str) -> Path:
     """The file beside a .nhdr that holds its voxels."""
     if path.suffix.lower() != ".nhdr":
         raise CaseError(f"{path}: its voxels are in {name[:80]!r} by its data file, expected them in the .nrrd itself")
-    if re.search(r"[/\\%\x00-\x1f]", name.removeprefix("./")) or re.match(r"LIST\b", name) or name in ("", ".", ".."):
+    if (
+        re.search(r"[/\\%\x00-\x1f]", name.removeprefix("./"))
+        or re.match(r"LIST\b", name)
+        or name in ("", ".", "..", path.name)
+    ):
         raise CaseError(f"{path}: its data file is {name[:80]!r}, expected the name of one file beside it")
     return path.with_name(name.removeprefix("./"))

@@ -5,14 +5,15 @@ and the header of an image can name another file to read voxels from: both are f
 """
 
 import gzip
+import math
 import os
-import re
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-import SimpleITK as sitk
-
+from lesionclick.case.headers import read_header
+from lesionclick.case.image_header import in_words
+from lesionclick.errors import CaseError
 from lesionclick.server.problems import NoRoomError, NotAnImageError, ServerError, TooLargeError
 from lesionclick.server.room import require_room
 
@@ -63,7 +64,6 @@ def store_image(source: BinaryIO, filename: str, folder: Path, kind: str) -> Pat
         raise ServerError(f"{words}: its gzip is damaged or cut short") from None
     except OSError as error:
         raise NoRoomError(f"{words}: could not be stored: {error.strerror}") from error
-    _require_self_contained(path, ending, words)
     _require_bounded(path, words)
     return path
 
@@ -89,37 +89,15 @@ def _copy(source: "BinaryIO | gzip.GzipFile", target: BinaryIO, limit: int, word
         target.write(chunk)
 
 
-def _require_self_contained(path: Path, ending: str, words: str) -> None:
-    """Refuses headers that name another file, and those that are not as programs write them, to be on the safe side."""
-    with path.open("rb") as file:
-        start = file.read(_MAX_HEADER)
-    if ending == ".mha":
-        header, found, _ = start.partition(b"\nElementDataFile = LOCAL\n")
-        lines = header.decode("latin-1").splitlines()
-        is_plain = all(re.fullmatch(r"[A-Za-z_][\w.-]* =[ -~]*", line) for line in lines)
-        if not found or not is_plain or b"elementdatafile" in header.lower():
-            raise NotAnImageError(f"{words}: is no MetaImage (.mha) that holds its own voxels")
-    elif ending == ".nrrd":
-        text = start.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        header, found, _ = text.partition(b"\n\n")
-        if not start.startswith(b"NRRD") or not found or re.search(rb"(?im)^\s*data\s*file", header):
-            raise NotAnImageError(f"{words}: is no NRRD that holds its own voxels")
-
-
 def _require_bounded(path: Path, words: str) -> None:
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        raise NotAnImageError(f"{words}: is not an image that can be read") from None
-    voxels = reader.GetNumberOfComponents()
-    for length in reader.GetSize():
-        voxels *= length
-    voxel_bytes = sitk.Image([1, 1], reader.GetPixelID(), reader.GetNumberOfComponents()).GetSizeOfPixelComponent()
-    if voxels > MAX_VOXELS or voxels * voxel_bytes > MAX_IMAGE_BYTES:
-        size = " x ".join(str(length) for length in reader.GetSize())
+        header = read_header(path)
+    except CaseError as error:
+        raise NotAnImageError(f"{words}: {str(error).removeprefix(f'{path}: ')}") from None
+    voxels, unpacked = math.prod(header.size), header.voxel_bytes
+    if voxels > MAX_VOXELS or unpacked > MAX_IMAGE_BYTES:
+        size = in_words(header.size)
         raise TooLargeError(
-            f"{words}: has {size} voxels, {voxels * voxel_bytes >> 20} MB unpacked; at most {MAX_IMAGE_BYTES >> 20} MB "
+            f"{words}: has {size} voxels, {unpacked >> 20} MB unpacked; at most {MAX_IMAGE_BYTES >> 20} MB "
             f"and {MAX_VOXELS >> 20} million voxels are taken"
         )

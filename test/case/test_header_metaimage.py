@@ -78,6 +78,10 @@ LAST_LINES: dict[str, tuple[str, str]] = {
     "nothing": ("ElementDataFile =\n", "expected LOCAL in a .mha"),
     "no end": ("", "of its header is no key = value"),
     "twice": ("NDims = 3\nElementDataFile = LOCAL\n", "says NDims twice"),
+    "hidden": (
+        "Comment = a\rElementDataFile = secret.raw\nElementDataFile = LOCAL\n",
+        "of its header is no key = value",
+    ),
     "no key": ("hello\nElementDataFile = LOCAL\n", "the line 'hello' of its header is no key = value"),
     "long key": (f"{'K' * 300} = 1\nElementDataFile = LOCAL\n", "of its header is no key = value"),
     "endless line": ("K" * 2_000_000, "its header has no end"),
