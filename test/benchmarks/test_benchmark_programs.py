@@ -77,6 +77,13 @@ def test_dicom_study(benchmark: Benchmark) -> None:
     assert (ct, pet) == ("512 x 512 x 4", "440 x 440 x 3")
 
 
+@pytest.mark.slow
+def test_cohort(benchmark: Benchmark, case_folder: Path, model_folder: Path) -> None:
+    rows = benchmark("cohort", "--case", case_folder, "--model", model_folder, "--cases", 2, "--rounds", 1)
+    assert column(rows, 0) == ["loop over Session", "cohort", "predict, case by case"]
+    assert rows[0][3] == "1.000"
+
+
 def test_click_drawing(benchmark: Benchmark) -> None:
     (row,) = benchmark("click_drawing", "--rounds", 1, "--size", "small")
     assert row[3].endswith("%")
