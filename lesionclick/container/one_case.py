@@ -120,7 +120,7 @@ def process_case(task: CaseTask, load: "Callable[[], Ensemble]", started: float)
                 "model": {"path": str(model.path), "folds": len(model.folds), "description": model.description},
                 "engine": str(ensemble.engine),
                 "settings": settings | {"clicks": len(case.clicks), "time_limit": task.time_limit},
-                "checks": [warning.to_json() for warning in warnings + of_mask],
+                "warnings": [warning.to_json() for warning in warnings + of_mask],
                 "seconds": round(taken, 1),
             }
             write_json(record, task.report)

@@ -23,16 +23,16 @@ def test_warnings_are_logged_and_reported_and_the_mask_is_made_all_the_same(mode
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).is_file()
     content = json.loads(report.read_text())
-    names = [each["name"] for each in content["checks"]]
+    names = [each["name"] for each in content["warnings"]]
     assert names[:2] == ["no-clicks", "ct-offset"]
-    for each in content["checks"]:
+    for each in content["warnings"]:
         assert f"WARNING {each['sentence']}\n" in done.stderr
     assert done.stderr.index("offset of -1024") < done.stderr.index("INFO preprocessing")
     assert content["model"]["path"] == str(model_folder)
     assert content["settings"]["field_of_view"] == "body"
     assert content["settings"]["clicks"] == 0
     assert 0 < content["seconds"] < 600
-    assert np.isfinite(content["checks"][1]["figures"]["tissue"])
+    assert np.isfinite(content["warnings"][1]["figures"]["tissue"])
 
 
 def test_without_the_option_there_is_no_report_and_leaving_clicks_out_is_no_warning(
