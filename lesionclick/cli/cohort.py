@@ -1,5 +1,6 @@
 """The command `lesionclick cohort`: many cases, on this machine or on a cluster."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,8 @@ from lesionclick.inference.settings import DEFAULT_SETTINGS, InferenceSettings, 
 
 if TYPE_CHECKING:
     from lesionclick.cohort.manifest import Recipe
+
+logger = logging.getLogger(__name__)
 
 
 def cohort_command(
@@ -75,7 +78,10 @@ def cohort_command(
         from lesionclick.model.check import fingerprint  # torch takes seconds to load
         from lesionclick.model.folder import ModelFolder
 
-        return Recipe(fingerprint(ModelFolder.read(model)), settings, device, backend, precision, not no_clicks)
+        found = ModelFolder.read(model)
+        if found.description:
+            logger.warning("model: %s", found.description)
+        return Recipe(fingerprint(found), settings, device, backend, precision, not no_clicks)
 
     share = None if ray is None else Share(ray, workers, gpus_per_worker, cpus_per_worker)
     result = run_cohort(inputs, out, model, read_recipe, share)

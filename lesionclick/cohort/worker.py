@@ -117,6 +117,7 @@ class CaseWorker:
         table = measure_lesions(mask_zyx, opened.pet_zyx, opened.geometry)
         record: dict[str, Any] = {
             **_describe(case, study),
+            "model": {"path": str(self._task.model), "description": ensemble.model.description},
             "clicks": [dataclasses.asdict(click) for click in opened.clicks],
             "warnings": [warning.to_json() for warning in warnings],
         }
