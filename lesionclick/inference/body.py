@@ -43,7 +43,8 @@ def find_body(
         Boolean array of shape grid.shape; None where no plausible body is found, with a log line.
     """
     steps = [max(1, round(STEP_MM / spacing)) for spacing in spacing_zyx]
-    coarse = tuple(slice(step // 2, None, step) for step in steps)
+    # the middle of each step, or the last voxel of an image that is thinner
+    coarse = tuple(slice(min(step // 2, size - 1), None, step) for step, size in zip(steps, ct_zyx.shape, strict=True))
     parts = cc3d.connected_components((ct_zyx[coarse] > TISSUE_HU) | (pet_zyx[coarse] > NOTABLE_SUV))
     voxels = cc3d.statistics(parts)["voxel_counts"]
     voxels[0] = 0  # air

@@ -92,6 +92,14 @@ def test_no_body_is_none(caplog: pytest.LogCaptureFixture) -> None:
     assert "no body found" in caplog.text
 
 
+@pytest.mark.parametrize("slices", [1, 2])
+def test_an_image_thinner_than_a_step_has_a_body(slices: int) -> None:
+    ct, pet = np.full((slices, 200, 200), 40, dtype=np.float32), np.ones((slices, 200, 200), dtype=np.float32)
+    body = find_body(ct, pet, (1.0, 4.0, 4.0), grid(ct.shape, (1.0, 4.0, 4.0)))
+    assert body is not None
+    assert body.all()
+
+
 def test_fine_voxels_are_looked_at_in_steps() -> None:
     ct, pet = (np.kron(image, np.ones((4, 4, 4), dtype=np.float32)) for image in patient())
     fine = find_body(ct, pet, (1.25,) * 3, grid(ct.shape, (1.25,) * 3))
