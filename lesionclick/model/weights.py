@@ -226,8 +226,7 @@ class WeightsFile:
         Raises:
             ModelError: a checkpoint is damaged, a value is not finite, or the first or the last kernel is 0 everywhere.
         """
-        if self._packed is None:
-            require_undamaged(self.path)  # of a packed file SHA256SUMS tells it
+        require_undamaged(self.path)
         values = {}
         for name, stored in names.items():
             values[name] = self[stored].to(torch.float32)

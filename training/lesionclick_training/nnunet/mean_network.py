@@ -12,7 +12,7 @@ import torch
 
 from lesionclick.errors import ModelError
 from lesionclick.files import read_json_object, write_json
-from lesionclick.model.check import require_undamaged
+from lesionclick.model.checkpoint import require_undamaged
 from lesionclick.model.files import CHECKPOINT_FILE, PLANS_FILE, fold_folder
 from lesionclick.model.folder import ModelFolder
 from lesionclick.model.weights import WeightsFile

@@ -129,8 +129,8 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         "b/prompt.json: radius is 3, expected 2 as in",
     ),
     "labels": (
-        lambda folder: edit_json(folder / "dataset.json", lambda dataset: dataset.update(labels={"no": 0, "yes": 1})),
-        "b/dataset.json: labels.background is null, expected 0",
+        lambda folder: edit_json(folder / "dataset.json", lambda dataset: dataset.update(labels={"background": 0, "yes": 1})),
+        "b/dataset.json: labels.tumor is null, expected 1",
     ),
     "channels": (
         lambda folder: edit_json(
