@@ -4,7 +4,7 @@
 
 The case is segmented N times over, under N names, on the CPU. In each round, one after the other: a loop over Session
 with the model loaded once, which reads each case and writes its mask; `lesionclick cohort`, which also takes digests,
-checks, measures and writes tables; `lesionclick predict` case by case; with --ray also `lesionclick cohort --ray local`,
+checks, measures and writes tables; `lesionclick predict` case by case; with --ray also `cohort --ray local`,
 Ray's own start and end included. Each is a process of its own (or N of them), timed from its start to its end.
 """
 

@@ -20,6 +20,7 @@ from helpers_cluster import Cluster, Doubler, add_node, running_cluster
 from helpers_cohort import files_of, recipe_of, rows_of
 
 import lesionclick
+from lesionclick.cluster import connection
 from lesionclick.cluster.connection import Share, require_answer
 from lesionclick.cluster.spread import Lost, spread
 from lesionclick.cohort.runner import CohortResult, run_cohort
@@ -106,6 +107,25 @@ def test_worker_that_fits_nowhere_is_refused(cluster: Cluster, tmp_path: Path) -
 def test_address_where_no_cluster_answers_is_refused(address: str) -> None:
     with pytest.raises(ClusterError, match=r"expected local, auto or the HOST:PORT that `ray start --head` prints$"):
         require_answer(address)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-server\r\n", b""])
+def test_address_where_something_else_answers_is_refused(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            client, _ = server.accept()
+            with client:
+                client.sendall(answer)
+                client.recv(100)
+                time.sleep(1)  # and says nothing more
+
+        threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises(
+            ClusterError, match=r"expected local, auto or the HOST:PORT that `ray start --head` prints$"
+        ):
+            require_answer(f"127.0.0.1:{server.getsockname()[1]}")
 
 
 # ---- a cohort

@@ -16,6 +16,12 @@ from lesionclick.files import describe_error
 ANSWER_SECONDS = 10.0
 """How long an address is waited for; Ray itself would try for minutes."""
 
+HTTP2_SETTINGS = b"\x04"
+
+HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0" + HTTP2_SETTINGS + b"\0\0\0\0\0"
+"""Of a client, with an empty frame of settings (RFC 9113, section 3.4), to which a head, like every server of gRPC,
+answers with settings of its own. Ray itself would ask anybody else for a quarter of an hour whether he is a head."""
+
 LOCAL, AUTO = "local", "auto"
 
 
@@ -45,10 +51,15 @@ def require_answer(address: str) -> None:
     found = re.fullmatch(r"([^\s/:]+):(\d{1,5})", address)
     if not found:
         raise ClusterError(f"{address!r} is no address of a Ray cluster, {expected}")
+    has_tls = "RAY_USE_TLS" in os.environ  # then whoever answers would have to be greeted in another way
     try:
-        socket.create_connection((found[1], int(found[2])), ANSWER_SECONDS).close()
+        with socket.create_connection((found[1], int(found[2])), ANSWER_SECONDS) as probe:
+            probe.sendall(HTTP2_GREETING)
+            answer = b"" if has_tls else probe.recv(9)
     except (OSError, OverflowError, UnicodeError) as error:
         raise ClusterError(f"no Ray cluster answers at {address} ({describe_error(error)}), {expected}") from error
+    if answer[3:4] != HTTP2_SETTINGS and not has_tls:
+        raise ClusterError(f"what answers at {address} is no Ray cluster, {expected}")
 
 
 @contextlib.contextmanager

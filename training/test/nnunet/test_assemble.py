@@ -129,7 +129,9 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         "b/prompt.json: radius is 3, expected 2 as in",
     ),
     "labels": (
-        lambda folder: edit_json(folder / "dataset.json", lambda dataset: dataset.update(labels={"background": 0, "yes": 1})),
+        lambda folder: edit_json(
+                folder / "dataset.json", lambda dataset: dataset.update(labels={"background": 0, "yes": 1})
+            ),
         "b/dataset.json: labels.tumor is null, expected 1",
     ),
     "channels": (
