@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lesionclick.case.image_header import MAX_HEADER_BYTES, ImageHeader, require_size
+from lesionclick.case.image_header import MAX_HEADER_BYTES, ImageHeader, is_neighbor, require_size
 from lesionclick.errors import CaseError
 
 ELEMENT_TYPES = {
@@ -43,6 +43,14 @@ _NUMBERS = {  # how many each key has, for three axes
     **dict.fromkeys(("ElementMin", "ElementMax", "ElementNumberOfChannels"), 1),
     **dict.fromkeys(("ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset"), 1),
 }
+
+_KNOWN = {
+    *_NUMBERS,
+    *_FLAGS,
+    *("ObjectType", "ObjectSubType", "TransformType", "Name", "Comment", "DistanceUnits", "AnatomicalOrientation"),
+    *("AcquisitionDate", "Modality", "ElementType", "ElementDataFile"),
+}
+"""Keys of MetaIO; any other one ITK keeps as text of any length."""
 
 _MAX_KEY, _MAX_VALUE, _MAX_KEYS = 80, 4000, 1000  # MetaIO's own arrays are longer
 _MAX_WORDS = 200  # of what MetaIO knows and keeps in arrays of 255 characters
@@ -142,24 +150,9 @@ def _add_field(path: Path, fields: dict[str, str], text: str) -> None:
     key, value = found[1], found[2].strip()
     if key in fields:
         raise CaseError(f"{path}: its header says {key} twice, expected it once")
-    if len(value) > (_MAX_VALUE if _is_unknown(key) else _MAX_WORDS):
+    if len(value) > (_MAX_WORDS if key in _KNOWN else _MAX_VALUE):
         raise CaseError(f"{path}: its header says {key} with {len(value)} characters, expected at most {_MAX_WORDS}")
     fields[key] = value
-
-
-def _is_unknown(key: str) -> bool:
-    """Whether a key is none of MetaIO's, so that ITK keeps it as text of any length."""
-    texts = (
-        "ObjectType",
-        "ObjectSubType",
-        "TransformType",
-        "Name",
-        "Comment",
-        "DistanceUnits",
-        "AnatomicalOrientation",
-    )
-    more = ("AcquisitionDate", "Modality", "ElementType", "ElementDataFile")
-    return key not in _NUMBERS and key not in (*texts, *more, *_FLAGS)
 
 
 def _numbers(path: Path, fields: Mapping[str, str], key: str) -> tuple[float, ...]:
@@ -193,12 +186,7 @@ def _neighbor(path: Path, name: str) -> Path:
     """The file beside a .mhd that holds its voxels."""
     if path.suffix.lower() != ".mhd":
         raise CaseError(f"{path}: its voxels are in {name[:80]!r} by its ElementDataFile, expected LOCAL in a .mha")
-    if (
-        not name
-        or re.search(r"[/\\%\x00-\x1f]", name)
-        or re.match(r"LIST\b", name, re.I)
-        or name in (".", "..", path.name)
-    ):
+    if not is_neighbor(path, name) or re.match(r"LIST\b", name, re.I):
         raise CaseError(
             f"{path}: its ElementDataFile is {name[:80]!r}, expected LOCAL or the name of one file beside it"
         )

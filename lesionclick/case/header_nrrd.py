@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lesionclick.case.image_header import MAX_HEADER_BYTES, ImageHeader, require_size
+from lesionclick.case.image_header import MAX_HEADER_BYTES, ImageHeader, is_neighbor, require_size
 from lesionclick.errors import CaseError
 
 _TYPES = {
@@ -169,10 +169,7 @@ def _neighbor(path: Path, name: str) -> Path:
     """The file beside a .nhdr that holds its voxels."""
     if path.suffix.lower() != ".nhdr":
         raise CaseError(f"{path}: its voxels are in {name[:80]!r} by its data file, expected them in the .nrrd itself")
-    if (
-        re.search(r"[/\\%\x00-\x1f]", name.removeprefix("./"))
-        or re.match(r"LIST\b", name)
-        or name in ("", ".", "..", path.name)
-    ):
+    bare = name.removeprefix("./")
+    if not is_neighbor(path, bare) or re.match(r"LIST\b", name):
         raise CaseError(f"{path}: its data file is {name[:80]!r}, expected the name of one file beside it")
-    return path.with_name(name.removeprefix("./"))
+    return path.with_name(bare)

@@ -1,6 +1,7 @@
 """Header of an image file: what it says of the voxels and where they lie, and the bounds of what is taken at all."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,11 @@ class ImageHeader:
 def in_words(values: Iterable[float]) -> str:
     """Numbers of axes for a sentence, "400 x 400 x 326"."""
     return " x ".join(f"{value:.7g}" if isinstance(value, float) else str(value) for value in values)
+
+
+def is_neighbor(path: Path, name: str) -> bool:
+    """Whether a name in a header is that of another file beside it, and no path or pattern."""
+    return not re.search(r"[/\\%\x00-\x1f]", name) and name not in ("", ".", "..", path.name)
 
 
 def require_size(path: Path, size: Sequence[int], allow_4d: bool) -> None:

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from helpers_images import ARRAY, nrrd_header, read_in_process
+
+from lesionclick.case.headers import read_header
+from lesionclick.errors import CaseError
 
 HOSTILE_NRRD: dict[str, tuple[dict[str, str | None], str]] = {
     "another file": ({"data_file": "secret.raw"}, "'secret.raw' by its data file, expected them in the .nrrd itself"),
@@ -39,3 +43,11 @@ def test_headers_of_nrrd_that_lie_are_refused(tmp_path: Path) -> None:
         paths[-1].write_bytes(nrrd_header(**changes) + ARRAY.tobytes())
     for (name, (_, message)), found in zip(HOSTILE_NRRD.items(), read_in_process(paths), strict=True):
         assert message in found, name
+
+
+@pytest.mark.parametrize("name", ["./", "./.", "./..", "./image.nhdr", "image.nhdr", "../other.raw", "./a/b.raw"])
+def test_voxels_of_a_detached_header_lie_in_another_file_beside_it(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.nhdr"
+    path.write_bytes(nrrd_header(data_file=name))
+    with pytest.raises(CaseError, match=r"its data file is .*, expected the name of one file beside it"):
+        read_header(path)
