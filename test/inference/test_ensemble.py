@@ -385,7 +385,8 @@ def test_values_that_are_not_finite_name_the_network(tmp_path: Path, channels: n
     folder = write_model(tmp_path / "model", make_plans(), folds=(0, 1))
     path = folder / "fold_1" / "checkpoint_final.pth"
     checkpoint = torch.load(path, weights_only=False)
-    checkpoint["network_weights"]["decoder.seg_layers.0.bias"].fill_(float("nan"))
+    largest = torch.finfo(torch.float32).max  # weights that are not finite are refused before they compute anything
+    checkpoint["network_weights"]["decoder.seg_layers.0.bias"].copy_(torch.tensor([-largest, largest]))
     torch.save(checkpoint, path)
     with pytest.raises(ModelError, match=r"fold_1.*not finite"):
         load(folder).predict_logits(channels, PLAIN)
