@@ -126,6 +126,23 @@ def require_regular(path: Path, error: type[LesionClickError], what: str = "") -
         raise error(f"{path}: is {found}, expected {what or 'a file'}")
 
 
+def require_no_lfs_pointer(path: Path, error: type[LesionClickError], what: str) -> None:
+    """Raises `error` where a file is what Git LFS leaves in place of one that it has not fetched.
+
+    Args:
+        path: a file.
+        error: its sentence names the path.
+        what: is expected there.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    start = b"version https://git-lfs."
+    with path.open("rb") as file:
+        if file.read(len(start)) == start:
+            raise error(f"{path}: is a pointer of Git LFS, expected {what}")
+
+
 def read_bounded(path: Path, limit: int, error: type[LesionClickError]) -> bytes:
     """The bytes of a plain file; raises `error` where it is none, cannot be read or has more than `limit` bytes."""
     require_regular(path, error)

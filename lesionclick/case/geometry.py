@@ -72,8 +72,7 @@ def require_same_grid(
 
 def require_orthonormal(path: Path, direction: Sequence[float], axes: int = 3) -> None:
     """Raises CaseError where the axes of an image are not unit vectors at right angles within GRID_TOLERANCE."""
-    matrix = np.reshape(direction, (axes, axes))
-    difference = np.abs(matrix.T @ matrix - np.eye(axes)).max()
+    difference = _off_orthonormal(np.reshape(direction, (axes, axes)))
     if not difference <= GRID_TOLERANCE:  # NaN is no less
         raise CaseError(
             f"{path}: its direction is {_numbers(direction)}, which is sheared or scaled, expected orthonormal axes"
@@ -87,12 +86,16 @@ def straightened(path: Path, direction: Sequence[float]) -> tuple[float, ...]:
     It is the orthogonal factor of the polar decomposition.
     """
     matrix = np.reshape(direction, (3, 3))
-    difference = np.abs(matrix.T @ matrix - np.eye(3)).max()
+    difference = _off_orthonormal(matrix)
     if difference <= _ROUNDING:
         return tuple(direction)
     left, _, right = np.linalg.svd(matrix)
     logger.info("%s: its direction is %.1e off orthonormal, which is mended", path, difference)
     return tuple(map(float, (left @ right).ravel()))
+
+
+def _off_orthonormal(matrix: np.ndarray) -> float:
+    return float(np.abs(matrix.T @ matrix - np.eye(len(matrix))).max())
 
 
 def _difference(first: Geometry, second: Geometry, quantity: str) -> float:

@@ -7,7 +7,7 @@ from lesionclick.case.header_nifti import read_nifti
 from lesionclick.case.header_nrrd import read_nrrd
 from lesionclick.case.image_header import ImageHeader, require_spacing
 from lesionclick.errors import CaseError
-from lesionclick.files import describe_error, require_regular
+from lesionclick.files import describe_error, require_no_lfs_pointer, require_regular
 
 ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img.gz", ".img")
 """Of the formats that are read. Others do not say where voxels lie in the world, or nobody has checked them."""
@@ -29,9 +29,7 @@ def read_header(path: Path, allow_4d: bool = False) -> ImageHeader:
     _require_name(path)
     ending = next((each for each in ENDINGS if path.name.lower().endswith(each)), None)
     try:
-        with path.open("rb") as file:
-            if file.read(24) == b"version https://git-lfs.":
-                raise CaseError(f"{path}: is a pointer of Git LFS, expected the image itself (git lfs pull fetches it)")
+        require_no_lfs_pointer(path, CaseError, "the image itself (git lfs pull fetches it)")
         match ending:
             case ".mha" | ".mhd":
                 header = read_metaimage(path)

@@ -1,6 +1,7 @@
 """Memory that there is: of the machine or of the container, whichever has less left."""
 
 import contextlib
+import os
 import re
 from pathlib import Path
 
@@ -14,6 +15,15 @@ _CGROUPS = (  # limit, in use, and statistics of version 2 and of version 1
         Path("/sys/fs/cgroup/memory/memory.stat"),
     ),
 )
+
+
+def total_memory() -> int:
+    """Bytes of memory that this process may use at the most: the machine's, or its container's."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for limit, _, _ in _CGROUPS:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max": no limit
+            limits.append(int(limit.read_text()))
+    return min(limits)
 
 
 def available_memory() -> int:

@@ -18,9 +18,6 @@ from lesionclick.case.dataset import CT_SUFFIX, PET_SUFFIX
 from lesionclick.case.headers import ENDINGS
 from lesionclick.errors import CaseError
 
-IMAGE_ENDINGS = ENDINGS
-"""Of the formats that say where voxels lie in the world, which pictures such as .tiff and .png do not."""
-
 MAX_DEPTH = 3
 """Folders that are looked into below the given one: a release has <patient>/<study>/, a zip often one more."""
 
@@ -77,7 +74,7 @@ def given_pair(ct: Path, pet: Path) -> ImagePair:
         if not _stem_of(path):
             raise CaseError(
                 f"{path}: the {kind} is in no format that says where voxels lie in the world, expected one of "
-                f"{', '.join(IMAGE_ENDINGS)}"
+                f"{', '.join(ENDINGS)}"
             )
     if ct.resolve() == pet.resolve():
         raise CaseError(f"{ct}: is given both as CT and as PET, expected two files")
@@ -218,8 +215,8 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _stem_of(path: Path) -> str:
-    """A file's name without the ending of its format; empty where it is none of `IMAGE_ENDINGS`."""
-    for ending in IMAGE_ENDINGS:
+    """A file's name without the ending of its format; empty where it is none of `headers.ENDINGS`."""
+    for ending in ENDINGS:
         if path.name.lower().endswith(ending):
             return path.name[: -len(ending)]
     return ""

@@ -78,9 +78,8 @@ def connected(address: str) -> Iterator[None]:
     is_main = threading.current_thread() is threading.main_thread()
     former = signal.getsignal(signal.SIGTERM) if is_main else None
     try:
-        ray.init(
-            address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=_dashboard(address)
-        )
+        dashboard = False if address == LOCAL else None  # None: a cluster that is there keeps its own
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=dashboard)
     except SystemExit as error:  # by which Ray ends a process that does not reach what it takes for a cluster
         raise ClusterError(f"what answers at {address} is no Ray cluster of this version") from error
     except Exception as error:  # Ray raises Exception itself where its processes do not start
@@ -92,7 +91,3 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def _dashboard(address: str) -> bool | None:
-    return False if address == LOCAL else None

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from lesionclick.case.case import CT_FOLDER, Case
 from lesionclick.case.dataset import CLICKS_ENDING, CLICKS_FOLDER, CT_SUFFIX, PET_SUFFIX
+from lesionclick.case.headers import ENDINGS
 from lesionclick.case.sockets import INPUTS_FILE
-from lesionclick.case.sources import IMAGE_ENDINGS, find_pairs
+from lesionclick.case.sources import find_pairs
 from lesionclick.dicom.study import Study, StudyChoices, open_files, open_study
 from lesionclick.errors import CaseError
 from lesionclick.files import describe_error
@@ -147,7 +148,7 @@ def _children(folder: Path) -> list[Path]:
 
 def _nnunet_cases(images: Path, clicks: Path) -> list[CohortCase]:
     cases = []
-    for ending in IMAGE_ENDINGS:
+    for ending in ENDINGS:
         for ct in images.glob(f"*{CT_SUFFIX}{ending}"):
             name = ct.name.removesuffix(f"{CT_SUFFIX}{ending}")
             file = clicks / f"{name}{CLICKS_ENDING}"

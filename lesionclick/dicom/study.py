@@ -107,16 +107,21 @@ def open_study(path: Path, choices: StudyChoices = StudyChoices()) -> Study:
         return _with_clicks(_open_dicom(folder, choices), choices.clicks if choices.takes_clicks else ())
 
 
-def require_study(path: Path) -> None:
-    """A quick look at what `open_study` will be given, which reads no image and no more than one DICOM header.
+def name_study(path: Path) -> str:
+    """The name of what `open_study` will be given, by a quick look that reads no image and at most one DICOM header.
 
     Raises:
         CaseError: there is no folder and no zip, or nothing in the folder is an image.
     """
     if not path.is_dir():
         require_zip(path)
-    elif find_images(path) is None and not any(map(_may_be_dicom, path.rglob("*"))):
+        return path.name
+    pair = find_images(path)
+    if pair is not None:
+        return pair.name
+    if not any(map(_may_be_dicom, path.rglob("*"))):
         raise CaseError(f"{path}: {NO_STUDY}")
+    return path.name
 
 
 def open_files(ct: Path, pet: Path, choices: StudyChoices = StudyChoices()) -> Study:

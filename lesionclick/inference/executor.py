@@ -1,14 +1,12 @@
 """Executor: computes batches of tiles on the device, one at a time, with the networks that are in memory."""
 
-import contextlib
 import logging
 import math
-import os
 import threading
-from pathlib import Path
 
 import torch
 
+from lesionclick.case.memory import total_memory
 from lesionclick.errors import DeviceError
 from lesionclick.inference.backend import Network
 from lesionclick.inference.engine import Engine
@@ -68,7 +66,7 @@ class Executor:
     def keep_all(self) -> bool:
         """Keeps all networks from now on, if `HOST_SHARE` of the memory suffices; whether all are kept."""
         count = len(self.model.folds)
-        if _networks_bytes(self.model, self.engine) <= HOST_SHARE * _host_memory() and self.engine.device.type == "cpu":
+        if _networks_bytes(self.model, self.engine) <= HOST_SHARE * total_memory() and self.engine.device.type == "cpu":
             self.networks.capacity = max(self.networks.capacity, count)
         return self.networks.capacity >= count
 
@@ -104,12 +102,3 @@ def _network_capacity(model: ModelFolder, engine: Engine, keep: bool) -> int:
 
 def _networks_bytes(model: ModelFolder, engine: Engine) -> int:
     return engine.input_dtype.itemsize * model.parameters * len(model.folds)
-
-
-def _host_memory() -> int:
-    """Bytes of memory that this process may use at the most: the machine's, or its container's."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for path in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
-        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
-            limits.append(int(path.read_text()))
-    return min(limits)

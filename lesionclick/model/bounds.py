@@ -48,18 +48,19 @@ def listed(value: Any, name: str, most: int) -> list[Any]:
 
 def per_stage(value: Any, name: str, stages: int, low: int, high: int) -> tuple[int, ...]:
     """A whole number for each stage; one stands for all of them."""
-    each_stage = [value] * stages if isinstance(value, Integral) else listed(value, name, most=MAX_STAGES)
-    if len(each_stage) != stages:
-        raise ValueError(f"{name} is {short(value)}, expected one for each of {stages} stages")
-    return tuple(whole_number(each, name, low, high) for each in each_stage)
+    return tuple(whole_number(each, name, low, high) for each in _each_stage(value, name, stages))
 
 
 def per_stage_and_axis(value: Any, name: str, stages: int, high: int) -> tuple[tuple[int, ...], ...]:
     """Three whole numbers from 1 for each stage; one stands for all axes or all of it."""
+    return tuple(per_stage(each, name, AXES, 1, high) for each in _each_stage(value, name, stages))
+
+
+def _each_stage(value: Any, name: str, stages: int) -> list[Any]:
     each_stage = [value] * stages if isinstance(value, Integral) else listed(value, name, most=MAX_STAGES)
     if len(each_stage) != stages:
         raise ValueError(f"{name} is {short(value)}, expected one for each of {stages} stages")
-    return tuple(per_stage(each, name, AXES, 1, high) for each in each_stage)
+    return each_stage
 
 
 def short(value: Any) -> str:

@@ -13,7 +13,7 @@ import torch
 from numpy._core.multiarray import _reconstruct, scalar
 
 from lesionclick.errors import ModelError
-from lesionclick.files import describe_error, require_regular
+from lesionclick.files import describe_error, require_no_lfs_pointer, require_regular
 from lesionclick.model.files import PACKED_FILE
 
 MAX_PICKLE_BYTES = 256 << 20
@@ -70,9 +70,7 @@ def _require_stored(path: Path) -> None:
     """Raises ModelError where a file is no zip as torch writes it: members as they are, without compression."""
     require_regular(path, ModelError, "a checkpoint")
     try:
-        with path.open("rb") as file:
-            if file.read(24) == b"version https://git-lfs.":
-                raise ModelError(f"{path}: is a pointer of Git LFS, expected the weights (git lfs pull fetches them)")
+        require_no_lfs_pointer(path, ModelError, "the weights (git lfs pull fetches them)")
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from lesionclick.case.organs import ORGAN_CLASSES, ORGANS
 from lesionclick.errors import ModelError
-from lesionclick.files import describe_error, require_regular, short_json
+from lesionclick.files import describe_error, require_no_lfs_pointer, require_regular, short_json
 from lesionclick.model.checkpoint import read_checkpoint, require_undamaged
 from lesionclick.model.files import PACKED_FILE, fold_name
 from lesionclick.model.plans import decisive_part, find_difference
@@ -273,11 +273,9 @@ def require_finite(path: Path, name: str, tensor: torch.Tensor) -> float:
 def _open_packed(path: Path) -> Any:
     require_regular(path, ModelError, "packed weights")
     try:
+        require_no_lfs_pointer(path, ModelError, "the weights (git lfs pull fetches them)")
         with path.open("rb") as file:
-            start = file.read(8)  # the header's size, then the header, as safetensors documents
-            if start + file.read(16) == b"version https://git-lfs.":
-                raise ModelError(f"{path}: is a pointer of Git LFS, expected the weights (git lfs pull fetches them)")
-            size = int.from_bytes(start, "little")
+            size = int.from_bytes(file.read(8), "little")  # of the header that follows, as safetensors documents
             if size > min(MAX_PACKED_HEADER, os.fstat(file.fileno()).st_size):
                 raise ModelError(
                     f"{path}: is no safetensors file, or truncated or damaged: its header has {size:,} bytes, expected"

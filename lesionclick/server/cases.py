@@ -10,8 +10,7 @@ from pathlib import Path
 from lesionclick.case.case import CT_FOLDER, Case
 from lesionclick.case.clicks import Click
 from lesionclick.case.geometry import Geometry
-from lesionclick.case.sources import find_images
-from lesionclick.dicom.study import StudyChoices, open_files, open_study, require_study
+from lesionclick.dicom.study import StudyChoices, name_study, open_files, open_study
 from lesionclick.errors import CaseError
 from lesionclick.server.problems import UnknownError
 from lesionclick.server.records import CaseRecord
@@ -58,10 +57,7 @@ class CaseLibrary:
             opened = open_study(path)
             name, clicks = opened.case.name, opened.case.clicks
         else:
-            pair = find_images(path) if path.is_dir() else None
-            if pair is None:
-                require_study(path)
-            name = path.name if pair is None else pair.name
+            name = name_study(path)
         record = self._store.add_case(name, source=path, start_clicks=clicks)
         self._offered.add(record.id)
         return record

@@ -124,7 +124,7 @@ def test_networks_are_read_once_where_there_is_room_for_all(
     memory: int, reads: list[int], case_folder: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor, "ALL_NETWORKS_BYTES", 0)
-    monkeypatch.setattr(executor, "_host_memory", lambda: memory)
+    monkeypatch.setattr(executor, "total_memory", lambda: memory)
     read, done = Executor._read_network, []
 
     def read_and_note(self: Executor, index: int) -> Network:
