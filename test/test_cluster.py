@@ -199,7 +199,11 @@ def test_cohort_loses_nothing_by_a_killed_worker_and_a_killed_node(
 @contextmanager
 def started(cases: Path, out: Path, model: Path, *options: str) -> Iterator["subprocess.Popen[str]"]:
     """Starts the command; it ends with the block at the latest."""
-    command = [sys.executable, "-c", "from lesionclick.cli.main import main; main()", "cohort", cases, "--out", out]
+    program = (  # what a shell starts in the background ignores SIGINT, and so does what that starts
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from lesionclick.cli.main import main; main()"
+    )
+    command = [sys.executable, "-c", program, "cohort", cases, "--out", out]
     command += ["--model", model, "--device", "cpu", "--backend", "torch", "--networks", "all", *options]
     process = subprocess.Popen(
         [*map(str, command)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0

@@ -1,6 +1,7 @@
 """What a reader can do beside clicking: cases, uploads, keys, looks; and no case is taken for another."""
 
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,8 +44,9 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for seed, name in enumerate("ab"):
         ct, pet = map(image_from, body(SHAPE, seed))
         cases[name] = write_case(folder / name, ct, pet, name=name)
-    broken = folder / "broken.txt"
-    broken.write_text("no image")
+    broken = folder / "broken.zip"  # whether there is a study in it shows when it is opened
+    with zipfile.ZipFile(broken, "w") as archive:
+        archive.writestr("note.txt", "no image")
     return {**cases, "broken": broken}
 
 
@@ -155,9 +157,9 @@ def test_controls(server: RunningServer, studies: dict[str, Path], tmp_path: Pat
         assert totals(viewer)[0] == volumes[1]
 
         # what cannot be opened is said, and everything before it is gone
-        browser.execute_script("location.hash = arguments[0]", f"#case={ids['broken.txt']}")
+        browser.execute_script("location.hash = arguments[0]", f"#case={ids['broken.zip']}")
         wait_for(lambda: "could not be opened" in viewer.text("loading"), "the page says what is wrong")
-        assert "broken.txt" in viewer.text("loading")
+        assert "broken.zip" in viewer.text("loading")
         assert browser.find_element(By.ID, "again").is_displayed()
         assert not any(each.isdigit() for each in totals(viewer)[0])
         assert browser.find_element(By.CSS_SELECTOR, "[data-file='mask.mha']").get_attribute("href") is None
